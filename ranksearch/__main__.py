@@ -1,0 +1,5 @@
+"""``python -m ranksearch``."""
+
+from .cli import main
+
+main()

@@ -1,0 +1,101 @@
+"""One layer's choices as points of loss against price, and their lower hull at any tilt."""
+
+import math
+from dataclasses import dataclass
+from functools import cached_property
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..layers import ErrorTable, Form
+from .choices import Choices, Cost, Ranks
+from .hull import lower_hull
+
+#: A share of retained energy below this counts as this: −log stays finite where a rank keeps nothing.
+LEAST_RETAINED = 1e-12
+#: Ranks per mode that the hull looks at; of more, as many evenly spaced. Single ranks are filled in afterwards.
+PER_MODE = 128
+
+
+class Curve(NamedTuple):
+    """The hull's vertices, from the least price to the least loss; arrays of one length."""
+
+    ranks: list[Ranks]
+    cost: NDArray[np.int64]  # counts against the budget
+    price: NDArray[np.float64]  # the cost as selection sees it, tilted
+    loss: NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Candidates:
+    """The choices of one layer, each with its loss √scale · −log(1 − relative distortion).
+
+    The negative logarithm grows without bound as a layer loses everything (its sum over layers is the logarithm of
+    Zhang et al.'s 2016 product of retained energies), and the root damps the scale of the layer's distortion.
+
+    Attributes:
+        losses: indexed as ``choices.costs``.
+        sides: cost of the 1×1 convolution of mode 0 and of mode 1 at ranks 1, 2, …, which a tilt weighs;
+            none for a layer of one rank.
+    """
+
+    choices: Choices
+    losses: NDArray[np.float64]
+    sides: tuple[NDArray[np.int64], ...]
+
+    @classmethod
+    def of(cls, choices: Choices, table: ErrorTable, scale: float, form: Form, cost: Cost) -> "Candidates":
+        spec = choices.spec
+        losses = math.sqrt(scale) * -np.log(np.maximum(LEAST_RETAINED, 1 - table.relative))
+        sides = []
+        for channels, positions in (
+            (spec.channels_out, spec.positions_out),
+            (spec.channels_in, spec.positions_in),
+        ):
+            ranks = np.arange(1, channels + 1)
+            side = channels * ranks * (positions if cost == "macs" else 1)
+            sides.append(np.where(ranks == channels, 0, side) if form == "plain" else side)
+        return cls(choices, losses, tuple(sides) if spec.format == "tucker2" else ())
+
+    def loss(self, ranks: Ranks) -> float:
+        return float(self.losses[tuple(r - 1 for r in ranks)]) if ranks else 0.0
+
+    def price(self, ranks: Ranks, tilt: float) -> float:
+        """Cost with the 1×1 convolution of mode 0 taken e^tilt times, that of mode 1 e^(−tilt) times."""
+        tilted = [math.expm1(t) * side[r - 1] for t, side, r in zip((tilt, -tilt), self.sides, ranks, strict=False)]
+        return self.choices.cost(ranks) + sum(tilted)
+
+    def curve(self, tilt: float) -> Curve:
+        """The hull over the allowed pairs, thinned to :data:`PER_MODE` ranks per mode, and dense."""
+        return self._untilted if tilt == 0 else self._curve(tilt)
+
+    @cached_property
+    def _untilted(self) -> Curve:
+        return self._curve(0.0)
+
+    @cached_property
+    def _points(self) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.float64]]:
+        """Ranks ``(n, modes)``, cost and loss of the thinned choices."""
+        allowed = self.choices.allowed
+        lines = []
+        for mode in range(allowed.ndim):
+            ranks = np.flatnonzero(allowed.any(axis=tuple(m for m in range(allowed.ndim) if m != mode)))
+            lines.append(ranks[np.unique(np.linspace(0, len(ranks) - 1, PER_MODE).round().astype(int))])
+        grid = np.ix_(*lines)
+        places = np.argwhere(allowed[grid])
+        at = tuple(line[place] for line, place in zip(lines, places.T, strict=True))
+        return np.stack(at, 1) + 1, self.choices.costs[at], self.losses[at]
+
+    def _curve(self, tilt: float) -> Curve:
+        if not self.choices.allowed.any():
+            return Curve([()], np.array([self.choices.dense]), np.array([float(self.choices.dense)]), np.zeros(1))
+        ranks, cost, loss = self._points
+        cost, loss = np.append(cost, self.choices.dense), np.append(loss, 0.0)
+        price = cost.astype(float)
+        for mode, (t, side) in enumerate(zip((tilt, -tilt), self.sides, strict=False)):
+            price[:-1] += math.expm1(t) * side[ranks[:, mode] - 1]
+        kept = lower_hull(price, loss)
+        chosen = [tuple(r) for r in ranks[kept[kept < len(ranks)]].tolist()]
+        chosen += [()] * (len(kept) - len(chosen))
+        return Curve(chosen, cost[kept], price[kept], loss[kept])

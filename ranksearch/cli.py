@@ -1,0 +1,205 @@
+"""The command line: one verb per thing that a user does; each is thin and calls the runner."""
+
+import os
+import signal
+import sys
+from pathlib import Path
+from types import FrameType
+from typing import Annotated, Any
+
+import typer
+from rich.console import Console
+
+from .errors import RanksearchError
+
+app = typer.Typer(
+    help="Search the ranks of a low-rank compressed network: a Pareto front of accuracy against size.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+)
+
+StudyPath = Annotated[Path, typer.Argument(metavar="STUDY", help="study file (TOML); `ranksearch init` writes one")]
+Device = Annotated[str | None, typer.Option(help="cpu, cuda or mps; the best there is unless given")]
+Storage = Annotated[str | None, typer.Option(help="URL of the storage; else the study file's")]
+Trials = Annotated[int | None, typer.Option(min=1, help="finished trials in all")]
+Minutes = Annotated[float | None, typer.Option(min=0, help="stop asking for trials after so many minutes")]
+Output = Annotated[Path | None, typer.Option("--output", "-o", help="file or folder to write")]
+
+
+def _console() -> Console:
+    return Console(width=None if sys.stdout.isatty() else 160)
+
+
+def _study(path: Path, **search: Any) -> Any:
+    from .runner.results import opened_file
+
+    return opened_file(path, search)
+
+
+@app.command()
+def init(
+    output: Annotated[Path, typer.Option("--output", "-o", help="study file to write")] = Path("study.toml"),
+    model: Annotated[str, typer.Option(help="ours, torchvision:NAME, or package.module:factory")] = "digits-convnet",
+    data: Annotated[str, typer.Option(help="ours, npz:PREFIX, folder:DIR, or package.module:factory")] = "digits",
+    weights: Annotated[str, typer.Option(help='checkpoint, "train" or "none"')] = "train",
+    force: Annotated[bool, typer.Option(help="overwrite")] = False,
+) -> None:
+    """Write a study file with every default written out and explained."""
+    from .runner.results import write_template
+
+    write_template(output, model=model, data=data, weights=weights, force=force)
+    _console().print(f"{output} written; next: ranksearch layers {output}", highlight=False)
+
+
+@app.command()
+def layers(study: StudyPath, device: Device = None) -> None:
+    """List what will be compressed, legal ranks and dense cost; what stays dense, and why; the data's splits."""
+    from .runner.verbs import show_layers
+
+    show_layers(_study(study), device, _console())
+
+
+@app.command()
+def allocate(
+    study: StudyPath,
+    ratio: Annotated[float, typer.Option(help="compression ratio to reach")],
+    allocator: Annotated[str, typer.Option(help="rate-distortion, uniform or energy; evbmf takes no ratio")] = (
+        "rate-distortion"
+    ),
+    output: Output = None,
+    device: Device = None,
+) -> None:
+    """Choose ranks in closed form, in seconds, without a search."""
+    from .runner.verbs import allocate_ranks
+
+    allocate_ranks(_study(study), allocator, ratio, output, device, _console())
+
+
+@app.command()
+def search(
+    study: StudyPath,
+    trials: Trials = None,
+    minutes: Minutes = None,
+    workers: Annotated[int | None, typer.Option(min=1, help="local processes that share out the cores")] = None,
+    storage: Storage = None,
+    sampler: Annotated[str | None, typer.Option(help="tpe, nsga2, nsga3, gp, random or qmc")] = None,
+    device: Device = None,
+) -> None:
+    """Run a study, or resume it: the same command goes on where it stopped."""
+    from .runner.search import search_study
+
+    file = _study(study, trials=trials, minutes=minutes, storage=storage, sampler=sampler)
+    search_study(file, device=device, workers=workers, console=_console())
+
+
+@app.command()
+def worker(
+    study: StudyPath,
+    trials: Trials = None,
+    minutes: Minutes = None,
+    storage: Storage = None,
+    device: Device = None,
+    share: Annotated[int, typer.Option(min=1, help="take one of so many shares of the cores")] = 1,
+    quiet: Annotated[bool, typer.Option(help="show errors only")] = False,
+) -> None:
+    """Work on a study that `search` has made, until its budget is met."""
+    from .runner.verbs import work_on
+
+    console = Console(quiet=quiet, width=160)
+    work_on(_study(study, trials=trials, minutes=minutes, storage=storage), share=share, device=device, console=console)
+
+
+@app.command()
+def front(
+    study: StudyPath,
+    csv: Annotated[Path | None, typer.Option(help="write all finished trials as CSV")] = None,
+    parquet: Annotated[Path | None, typer.Option(help="write all finished trials as Parquet")] = None,
+    storage: Storage = None,
+) -> None:
+    """Print the Pareto front; write the table of all trials."""
+    from .runner.results import show_front
+
+    show_front(_study(study, storage=storage), [p for p in (csv, parquet) if p], _console())
+
+
+@app.command()
+def report(
+    studies: Annotated[list[Path], typer.Argument(metavar="STUDY…", help="one or more studies to overlay")],
+    output: Output = None,
+    storage: Storage = None,
+) -> None:
+    """Write one self-contained HTML page."""
+    from .runner.results import make_report
+
+    path = make_report([_study(study, storage=storage) for study in studies], output)
+    _console().print(f"{path} written", highlight=False, soft_wrap=True)
+
+
+@app.command()
+def export(
+    study: StudyPath,
+    select: Annotated[
+        str, typer.Option(help="knee, best-accuracy, smallest, max-drop=1.0, min-ratio=4, trial=17 or all")
+    ] = "knee",
+    output: Output = None,
+    to: Annotated[str, typer.Option(help="ranks (JSON or YAML) or safetensors")] = "ranks",
+    storage: Storage = None,
+) -> None:
+    """Take rank configurations, or the compressed networks that were measured, away from a study."""
+    from .runner.verbs import export_selected
+
+    for path in export_selected(_study(study, storage=storage), select, output, to):
+        _console().print(f"{path} written", highlight=False, soft_wrap=True)
+
+
+@app.command()
+def finetune(
+    study: StudyPath,
+    ranks: Annotated[list[Path], typer.Argument(help="rank files from `export` or `allocate`")],
+    epochs: Annotated[int | None, typer.Option(min=1, help="over train + search; else the study file's")] = None,
+    seeds: Annotated[int | None, typer.Option(min=1, help="runs per configuration; else the study file's")] = None,
+    output: Output = None,
+    storage: Storage = None,
+    device: Device = None,
+) -> None:
+    """Train configurations to full length beside a dense control, and report test accuracy; resumable."""
+    from .runner.verbs import finetune_files
+
+    finetune_files(
+        _study(study, storage=storage), ranks, epochs=epochs, seeds=seeds, folder=output, device=device,
+        console=_console(),
+    )  # fmt: skip
+
+
+@app.command()
+def evaluate(
+    file: Annotated[Path, typer.Argument(help="rank file, or compressed .safetensors")],
+    study: Annotated[Path, typer.Option(help="study file that names the network and the data")],
+    device: Device = None,
+) -> None:
+    """Measure a compressed network on the test split, beside the dense one."""
+    from .runner.verbs import evaluate_file
+
+    evaluate_file(_study(study), file, device, _console())
+
+
+def _leave(signal_number: int, frame: FrameType | None) -> None:
+    """SIGTERM leaves like Ctrl-C does, handing the running trial back."""
+    raise SystemExit(128 + signal_number)
+
+
+def main() -> None:
+    """Runs the command line; exit codes: 0 done, 2 refused, 75 storage unreachable, 130 Ctrl-C, 143 SIGTERM."""
+    signal.signal(signal.SIGTERM, _leave)
+    sys.path.insert(0, os.getcwd())  # package.module:factory of the user's own
+    errors = Console(stderr=True, width=None if sys.stderr.isatty() else 1000)
+    try:
+        app()
+    except RanksearchError as error:
+        errors.print(f"ranksearch: {error}", style="red", highlight=False, markup=False, soft_wrap=True)
+        sys.exit(error.exit_code)
+    except KeyboardInterrupt:
+        errors.print("ranksearch: stopped; the same command goes on", highlight=False)
+        sys.exit(130)

@@ -1,0 +1,190 @@
+"""Nested bases of one layer: decomposed once, after which the factors of any rank pair are leading blocks.
+
+With Σ the covariance of the input patches and Γ that of the output gradients (None: the identity), everything is made
+for the distortion ‖Γ^½ (W − Ŵ)_(0) Σ^½‖². Without covariances this is the HOSVD (De Lathauwer et al. 2000) of the two
+channel modes. Throughout, K = kH·kW, and a kernel is held as its unfolding W_(0), (C_out, C_in·K).
+"""
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from ..errors import RankError
+from ..layers import Dense, ErrorTable, LayerRanks, LayerSpec, NetworkSpec, Tucker2
+from ..layers.legal import require_legal
+from .covariance import channel_average, square_root
+from .factors import Factors
+
+
+@dataclass(frozen=True, eq=False)
+class NestedBases:
+    """The bases of one layer and the exact distortion of every rank pair.
+
+    Attributes:
+        spec: the layer.
+        table: distortions by ranks.
+        basis_out: (C_out, n) orthonormal, n = min(C_out, C_in·K); factor_out is its leading columns.
+        basis_in: (C_in, m) orthonormal, m = min(C_in, C_out·K); None for an SVD.
+        coefficients: the kernel in both bases, whitened, (n, m·K); (n, C_in) for an SVD.
+        unwhiten_out: (n, n) upper triangular, undoes the whitening by Γ; None is the identity.
+        unwhiten_in: (m·K, m·K) lower triangular, undoes the whitening by Σ; None is the identity.
+    """
+
+    spec: LayerSpec
+    table: ErrorTable
+    basis_out: Tensor
+    basis_in: Tensor | None
+    coefficients: Tensor
+    unwhiten_out: Tensor | None = None
+    unwhiten_in: Tensor | None = None
+
+    def factors(self, ranks: LayerRanks) -> Factors:
+        """The factors of ``ranks`` with the least-squares core: slices and two small products, in storage of their own.
+
+        Raises:
+            RankError: ranks outside the layer's legal range, or a dense layer, which has no factors.
+        """
+        require_legal(self.spec, ranks)
+        if isinstance(ranks, Dense):
+            raise RankError(f"layer {self.spec.name!r} stays dense ({ranks.reason}): it has no factors")
+        rank_out, rank_in = (
+            (ranks.rank_out, ranks.rank_in) if isinstance(ranks, Tucker2) else (ranks.rank, self.spec.channels_in)
+        )
+        size = rank_in * self.spec.kernel_size
+        core = self.coefficients[:rank_out, :size].clone()
+        if self.unwhiten_out is not None:
+            core = self.unwhiten_out[:rank_out, :rank_out] @ core
+        if self.unwhiten_in is not None:
+            core = core @ self.unwhiten_in[:size, :size]
+        factor_out = self.basis_out[:, :rank_out].clone()
+        if self.basis_in is None:
+            return Factors(None, factor_out, core.T.contiguous())
+        return Factors(
+            core.reshape(rank_out, rank_in, *self.spec.kernel), factor_out, self.basis_in[:, :rank_in].clone()
+        )
+
+
+@torch.no_grad()
+def nested_bases(
+    spec: LayerSpec,
+    weight: Tensor,
+    patch_covariance: Tensor | None = None,
+    gradient_covariance: Tensor | None = None,
+) -> NestedBases:
+    """Decomposes one layer, in float64 on the CPU; the bases lie on the weight's device in its dtype, at least float32.
+
+    Args:
+        spec: the layer; Tucker-2 or SVD by its kernel.
+        weight: (C_out, C_in, kH, kW) or (C_out, C_in).
+        patch_covariance: Σ, (C_in·K, C_in·K), channels as the slow index, positive definite
+            (:func:`~.covariance.shrink` makes it so).
+        gradient_covariance: Γ, (C_out, C_out), likewise.
+
+    Raises:
+        RankError: a weight or covariance that is of another shape, not finite, or not positive definite.
+    """
+    size = spec.channels_in * spec.kernel_size
+    raw = _checked(spec, "weight", weight.flatten(1), (spec.channels_out, size))
+    sigma = gamma = None
+    if patch_covariance is not None:
+        sigma = _checked(spec, "patch covariance", patch_covariance, (size, size))
+    if gradient_covariance is not None:
+        gamma = _checked(spec, "gradient covariance", gradient_covariance, (spec.channels_out,) * 2)
+    try:
+        gains, blocks = _decompose(spec, raw, sigma, gamma)
+    except (RankError, torch.linalg.LinAlgError) as error:
+        raise RankError(f"layer {spec.name!r}: no bases under its covariances ({error}); shrink them first") from None
+    kept = torch.promote_types(weight.dtype, torch.float32)
+    placed: dict[str, Any] = {name: None if b is None else b.to(weight.device, kept) for name, b in blocks.items()}
+    return NestedBases(spec, _error_table(spec, gains.numpy(), _spectra(spec, raw)), **placed)
+
+
+def network_bases(network: nn.Module, spec: NetworkSpec) -> dict[str, NestedBases]:
+    """The bases of every compressible layer by its name, from the weights alone (Σ = identity)."""
+    return {layer.name: nested_bases(layer, network.get_parameter(f"{layer.name}.weight")) for layer in spec.layers}
+
+
+def _checked(spec: LayerSpec, what: str, matrix: Tensor, shape: tuple[int, int]) -> Tensor:
+    if matrix.shape != shape:
+        raise RankError(f"layer {spec.name!r}: its {what} must be {shape}, got {tuple(matrix.shape)}")
+    if not torch.isfinite(matrix).all():
+        raise RankError(f"layer {spec.name!r}: its {what} holds NaN or infinity")
+    return matrix.detach().double().cpu()
+
+
+def _decompose(
+    spec: LayerSpec, kernel: Tensor, sigma: Tensor | None, gamma: Tensor | None
+) -> tuple[Tensor, dict[str, Tensor | None]]:
+    """What each entry (for an SVD, each row) of the coefficients retains, then the tensors of :class:`NestedBases`."""
+    channels = spec.channels_in
+    if gamma is not None:
+        root, inverse = square_root(gamma)
+        kernel = root @ kernel
+    basis_out, unwhiten_out = _left_vectors(kernel, sigma), None
+    coefficients = basis_out.T @ kernel
+    if gamma is not None:
+        basis_out, unwhiten_out = torch.linalg.qr(inverse @ basis_out)
+    blocks: dict[str, Tensor | None] = {"basis_out": basis_out, "unwhiten_out": unwhiten_out}
+
+    if spec.format == "svd":
+        weighted = coefficients if sigma is None else coefficients @ sigma
+        return (coefficients * weighted).sum(1), blocks | {"coefficients": coefficients, "basis_in": None}
+    unfolding = _input_unfolding(kernel, channels)
+    if sigma is None:
+        basis_in, unwhiten_in = _left_vectors(unfolding), None
+        coefficients = _project(coefficients, basis_in)
+    else:
+        root, inverse = square_root(channel_average(sigma, channels))
+        # Orthonormal columns that span, one after the other, what the whitened ones span.
+        basis_in = torch.linalg.qr(inverse @ _left_vectors(root @ unfolding))[0]
+        lower = torch.linalg.cholesky(_project(_project(sigma, basis_in).T, basis_in))
+        projected = _project(coefficients @ sigma, basis_in)
+        coefficients = torch.linalg.solve_triangular(lower, projected.T, upper=False).T
+        unwhiten_in = torch.linalg.solve_triangular(lower, torch.eye(len(lower), dtype=lower.dtype), upper=False)
+    blocks |= {"coefficients": coefficients, "basis_in": basis_in, "unwhiten_in": unwhiten_in}
+    return coefficients.square(), blocks
+
+
+def _left_vectors(matrix: Tensor, sigma: Tensor | None = None) -> Tensor:
+    """Eigenvectors of M Σ Mᵀ, largest first, for M of (rows, columns): (rows, min(rows, columns)), orthonormal."""
+    basis = None
+    if matrix.shape[0] > matrix.shape[1]:
+        basis, matrix = torch.linalg.qr(matrix)
+    vectors = torch.linalg.eigh((matrix if sigma is None else matrix @ sigma) @ matrix.T)[1].flip(1)
+    return vectors if basis is None else basis @ vectors
+
+
+def _input_unfolding(kernel: Tensor, channels: int) -> Tensor:
+    """W_(1), (C_in, C_out·K), from W_(0)."""
+    return kernel.reshape(len(kernel), channels, -1).transpose(0, 1).reshape(channels, -1)
+
+
+def _project(matrix: Tensor, basis: Tensor) -> Tensor:
+    """matrix · (basis ⊗ I_K): (n, C_in·K) and (C_in, m) to (n, m·K)."""
+    return torch.matmul(basis.T, matrix.reshape(len(matrix), len(basis), -1)).flatten(1)
+
+
+def _spectra(spec: LayerSpec, kernel: Tensor) -> tuple[NDArray[np.float64], ...]:
+    """Squared singular values of the unfoldings, largest first: as many as the full ranks."""
+    unfoldings = [kernel] if spec.format == "svd" else [kernel, _input_unfolding(kernel, spec.channels_in)]
+    wide = [matrix if matrix.shape[0] <= matrix.shape[1] else matrix.T for matrix in unfoldings]
+    return tuple(torch.linalg.eigvalsh(matrix @ matrix.T).flip(0).clamp_min(0).numpy() for matrix in wide)
+
+
+def _error_table(spec: LayerSpec, gains: NDArray[np.float64], spectra: tuple[NDArray[np.float64], ...]) -> ErrorTable:
+    """The exact table: what a rank pair retains is a sum of squares over a leading block (Pythagoras)."""
+    shape: tuple[int, ...] = (spec.channels_out, spec.channels_in)
+    if spec.format == "svd":
+        shape = (min(shape),)
+    else:
+        gains = gains.reshape(len(gains), -1, spec.kernel_size).sum(2)
+    retained = gains
+    for axis in range(gains.ndim):
+        retained = retained.cumsum(axis)
+    total = float(retained.flat[-1])
+    distortion = np.pad(total - retained, [(0, n - m) for n, m in zip(shape, gains.shape, strict=True)], mode="edge")
+    return ErrorTable(distortion.clip(min=0), total, spectra)

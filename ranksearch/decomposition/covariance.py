@@ -1,0 +1,46 @@
+"""Covariances of patches and gradients: shrinkage, square roots, and the average over a kernel's positions.
+
+Σ, the uncentred covariance of a layer's input patches, is (C_in·K, C_in·K) with channels as the slow index, as
+``torch.nn.functional.unfold`` orders them. Γ, that of the gradients at its output, is (C_out, C_out). ``None`` stands
+for the identity everywhere.
+"""
+
+import torch
+from torch import Tensor
+
+from ..errors import RankError
+
+
+def shrink(covariance: Tensor, rho: float = 0.0, ridge: float = 1e-4) -> Tensor:
+    """(1 − ρ)Σ + ρ·diag Σ + ridge·mean(diag Σ)·I: positive definite, whatever is dead or was seen too rarely.
+
+    Args:
+        covariance: (n, n), positive semidefinite.
+        rho: in [0, 1], larger where there are few patches for the dimensions (Ledoit & Wolf 2004 towards the diagonal).
+        ridge: > 0, relative to the mean variance (to 1 where there is none at all).
+    """
+    diagonal = covariance.diagonal()
+    floor = ridge * (float(diagonal.mean()) or 1.0)
+    return (1 - rho) * covariance + torch.diag(rho * diagonal + floor)
+
+
+def square_root(covariance: Tensor) -> tuple[Tensor, Tensor]:
+    """The symmetric square root of a positive definite (n, n) matrix, and its inverse.
+
+    Raises:
+        RankError: the matrix is not positive definite to its precision.
+    """
+    values, vectors = torch.linalg.eigh(covariance)
+    if values[0] <= values[-1] * torch.finfo(values.dtype).eps:
+        raise RankError(
+            f"a covariance must be positive definite, its eigenvalues range from {float(values[0]):.2g} to "
+            f"{float(values[-1]):.2g}"
+        )
+    roots = values.sqrt()
+    return (vectors * roots) @ vectors.T, (vectors / roots) @ vectors.T
+
+
+def channel_average(covariance: Tensor, channels: int) -> Tensor:
+    """Σ_c: the blocks of Σ at equal kernel positions, averaged; (channels, channels)."""
+    size = len(covariance) // channels
+    return torch.einsum("ikjk->ij", covariance.reshape(channels, size, channels, size)) / size

@@ -1,0 +1,103 @@
+"""Compressed checkpoints: safetensors with the rank file in the metadata, loaded without pickle.
+
+model = MyNetwork()                                       # the user's own class, dense
+model = ranksearch.load(model, "compressed.safetensors")  # its layers replaced, its weights in place
+"""
+
+import copy
+from pathlib import Path
+
+import torch
+from safetensors import SafetensorError, safe_open
+from torch import nn
+
+from ..decomposition import skeleton
+from ..errors import RankError, WeightsError
+from ..layers import Dense
+from ..networks import save_weights
+from ..records import RankFile
+
+METADATA_KEY = "ranksearch"
+
+
+def save_compressed(network: nn.Module, ranks: RankFile, path: Path) -> Path:
+    """Writes a collapsed network's state and its rank file.
+
+    Args:
+        network: deployed layers in place, as :func:`~ranksearch.progressive.collapse` returns it.
+        ranks: what the network was collapsed from; names and ranks must be the network's own.
+    """
+    save_weights(network, path, {METADATA_KEY: ranks.to_text()})
+    return path
+
+
+def read_ranks(path: Path) -> RankFile:
+    """The rank file inside a compressed checkpoint.
+
+    Raises:
+        WeightsError: missing, corrupt, or not written by this package.
+    """
+    try:
+        with safe_open(path, framework="pt") as file:
+            metadata = file.metadata() or {}
+    except FileNotFoundError:
+        raise WeightsError(f"{path}: no such compressed checkpoint") from None
+    except (SafetensorError, OSError) as error:
+        raise WeightsError(f"{path}: not a readable safetensors file ({error})") from None
+    if METADATA_KEY not in metadata:
+        raise WeightsError(f"{path}: a safetensors file without ranks; was it written by `ranksearch export`?")
+    return RankFile.from_text(metadata[METADATA_KEY], source=str(path))
+
+
+def load_compressed(network: nn.Module, path: Path | str) -> nn.Module:
+    """The compressed network on the user's own model class.
+
+    Args:
+        network: a dense network of the class that was compressed; left as it is.
+        path: what ``ranksearch export --to safetensors`` or ``finetune`` wrote.
+
+    Returns:
+        A copy in evaluation mode with its layers replaced and all weights loaded.
+
+    Raises:
+        RankError: the checkpoint names layers that the network does not have.
+        WeightsError: missing or corrupt, or the remaining state does not fit.
+    """
+    path = Path(path)
+    ranks = read_ranks(path)
+    compressed = replace_layers(network, ranks, str(path))
+    with safe_open(path, framework="pt") as file:
+        state = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (a safe_open is no mapping)
+    try:
+        compressed.load_state_dict(state)
+    except RuntimeError as error:
+        raise WeightsError(f"{path}: does not fit {type(network).__name__}: {error}") from None
+    return compressed.eval()
+
+
+def replace_layers(network: nn.Module, ranks: RankFile, source: str) -> nn.Module:
+    """A copy of ``network`` with every layer that has ranks replaced by its deployed form, weights not yet set."""
+    compressed = copy.deepcopy(network)
+    modules = dict(compressed.named_modules(remove_duplicate=False))
+    replaced: dict[int, nn.Module] = {}
+    for name, chosen in ranks.configuration.layers.items():
+        if name not in modules:
+            raise RankError(f"{source}: {type(network).__name__} has no layer {name!r}")
+        dense = modules[name]
+        if not isinstance(chosen, Dense):
+            if not isinstance(dense, nn.Conv2d | nn.Linear):
+                raise RankError(f"{source}: layer {name!r} is a {type(dense).__name__}, not a convolution or Linear")
+            replaced[id(dense)] = skeleton(dense, chosen, "plain" if ranks.form == "plain" else "pivoted")
+    for name, module in modules.items():  # a shared module stands in several places
+        if id(module) in replaced:
+            parent, _, child = name.rpartition(".")
+            setattr(compressed.get_submodule(parent), child, replaced[id(module)])
+    return compressed
+
+
+def stored_bytes(network: nn.Module) -> int:
+    """Bytes of parameters and buffers, index vectors included; shared tensors count once."""
+    tensors: dict[int, torch.Tensor] = {
+        t.data_ptr(): t for t in [*network.parameters(), *network.buffers()] if t.numel()
+    }
+    return sum(t.numel() * t.element_size() for t in tensors.values())

@@ -1,0 +1,100 @@
+"""A study's finished trials as a tidy table: one row per trial, one column per quantity."""
+
+from datetime import UTC, datetime
+from typing import Any, Literal
+
+import msgspec
+import pandas as pd
+
+from ..layers import NetworkSpec
+from ..layers.configuration import as_tuple
+from ..pareto import non_dominated
+from ..records import DecaySchedule, Recipe, StudyHistory, Trial, TrialRecord
+
+#: columns that do not depend on the study, with their types; accuracy is a fraction, times are UTC.
+COLUMNS: dict[str, str] = {
+    "number": "int64",
+    "origin": "str",
+    "accuracy": "float64",
+    "distance": "float64",
+    "compression_ratio": "float64",
+    "compression_ratio_plain": "float64",
+    "compression_ratio_pivoted": "float64",
+    "mac_ratio": "float64",
+    "params": "int64",
+    "macs": "int64",
+    "split": "str",
+    "seed": "int64",
+    "seconds": "float64",
+    "images": "int64",
+    "failure": "str",
+    "started": "datetime64[us]",
+    "finished": "datetime64[us]",
+    "digest": "str",
+    "key": "str",
+}
+
+
+def trial_table(history: StudyHistory, room: Literal["trials", "baselines", "finalists"] = "trials") -> pd.DataFrame:
+    """One row per trial that finished with a measurement of its own, in the order of finishing.
+
+    Beside :data:`COLUMNS`: ``schedule/…`` and ``recipe/…``, one column per setting; ``rank/LAYER/MODE`` with
+    mode ``rank_out``, ``rank_in`` or ``rank``, NA where the layer is dense; ``on_front``, whether no other
+    trial of the table is better in the study's objectives (each the name of a column, maximised; a failed
+    trial never is); and running values in this order, ``hypervolume`` (share of the study's box),
+    ``seconds_total``, ``images_total``. ``digest`` names the ranks, ``key`` the ranks with schedule and recipe.
+    ``compression_ratio``, ``mac_ratio``, ``params`` and ``macs`` are by the count of the study.
+    """
+    study = history.study
+    types = COLUMNS | dict.fromkeys(_rank_columns(study.network), "Int64")
+    rows = [_row(t, t.record, study.network) for t in history.finished(room) if t.record]
+    settings = [f"schedule/{f}" for f in DecaySchedule.__struct_fields__]
+    settings += [f"recipe/{f}" for f in Recipe.__struct_fields__]
+    table = pd.DataFrame(rows, columns=[*COLUMNS, *settings, *_rank_columns(study.network)]).astype(types)
+    ok = table["failure"] == ""
+    table["on_front"] = False
+    table.loc[ok, "on_front"] = non_dominated(table.loc[ok, list(study.objectives)].to_numpy(float))
+    table["hypervolume"] = study.box.hypervolume_history(table["accuracy"], table["compression_ratio"])
+    table["seconds_total"] = table["seconds"].cumsum()
+    table["images_total"] = table["images"].cumsum()
+    return table
+
+
+def _rank_columns(network: NetworkSpec) -> list[str]:
+    return [f"rank/{spec.name}/{mode}" for spec in network.layers for mode in spec.modes]
+
+
+def _utc(time: datetime | None) -> datetime | None:
+    """Times without a zone are UTC already; the table's carry none."""
+    return time.astimezone(UTC).replace(tzinfo=None) if time and time.tzinfo else time
+
+
+def _row(trial: Trial, record: TrialRecord, network: NetworkSpec) -> dict[str, Any]:
+    counted, measured = record.counted, record.measured
+    row = {
+        "number": trial.number,
+        "origin": record.origin,
+        "accuracy": measured.accuracy,
+        "distance": measured.distance,
+        "compression_ratio": counted.compression_ratio,
+        "compression_ratio_plain": record.plain.compression_ratio,
+        "compression_ratio_pivoted": record.pivoted.compression_ratio,
+        "mac_ratio": counted.mac_ratio,
+        "params": counted.params,
+        "macs": counted.macs,
+        "split": measured.split,
+        "seed": record.seed,
+        "seconds": record.cost.seconds,
+        "images": record.cost.images,
+        "failure": record.failure,
+        "started": _utc(trial.started),
+        "finished": _utc(trial.finished),
+        "digest": record.configuration.digest,
+        "key": record.key,
+    }
+    row |= {f"schedule/{key}": value for key, value in msgspec.structs.asdict(record.schedule).items()}
+    row |= {f"recipe/{key}": value for key, value in msgspec.structs.asdict(record.recipe).items()}
+    for spec in network.layers:
+        ranks = as_tuple(record.configuration[spec.name])  # empty where dense: the column stays NA
+        row |= {f"rank/{spec.name}/{mode}": rank for mode, rank in zip(spec.modes, ranks, strict=False)}
+    return row

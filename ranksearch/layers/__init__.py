@@ -1,0 +1,30 @@
+"""What can be compressed: a layer's shape, cost, legal ranks, error table and rank configuration. NumPy only."""
+
+from .configuration import Dense, LayerRanks, RankConfiguration, Svd, Tucker2
+from .cost import Form, NetworkCost, layer_macs, layer_params, macs_table, network_cost, params_table
+from .error_table import ErrorTable
+from .legal import full_ranks, is_legal, legal_mask, project
+from .spec import LayerSpec, LeftDense, NetworkSpec
+
+__all__ = [
+    "Dense",
+    "ErrorTable",
+    "Form",
+    "LayerRanks",
+    "LayerSpec",
+    "LeftDense",
+    "NetworkCost",
+    "NetworkSpec",
+    "RankConfiguration",
+    "Svd",
+    "Tucker2",
+    "full_ranks",
+    "is_legal",
+    "layer_macs",
+    "layer_params",
+    "legal_mask",
+    "macs_table",
+    "network_cost",
+    "params_table",
+    "project",
+]

@@ -1,0 +1,34 @@
+"""Networks by name, their weights, and the data: examples, sources, splits. PyTorch from here on."""
+
+from .augmentation import Augmentation
+from .catalogue import MODELS, build_network
+from .checkpoint import load_weights, save_weights, weights_fingerprint
+from .conversion import concatenate, examples_of
+from .examples import Examples
+from .normalization import Normalization
+from .resident import Resident
+from .sources import SOURCES, load_source
+from .splits import Splits, given_splits, make_splits
+from .streamed import Streamed
+from .walk import walk
+
+__all__ = [
+    "MODELS",
+    "SOURCES",
+    "Augmentation",
+    "Examples",
+    "Normalization",
+    "Resident",
+    "Splits",
+    "Streamed",
+    "build_network",
+    "concatenate",
+    "examples_of",
+    "given_splits",
+    "load_source",
+    "load_weights",
+    "make_splits",
+    "save_weights",
+    "walk",
+    "weights_fingerprint",
+]

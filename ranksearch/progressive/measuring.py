@@ -1,0 +1,102 @@
+"""Measuring a candidate: batch-norm statistics re-estimated on training images, then outputs of a whole split.
+
+The caller's network, its mode and the random generators are left as they were.
+"""
+
+import copy
+
+import torch
+from torch import Tensor, nn
+from torch.nn.modules.batchnorm import _BatchNorm
+
+from ..errors import NetworkError, NonFiniteError
+from ..networks import Examples
+from ..records import Measurement
+from .determinism import isolated_generators
+from .precision import FLOAT32, Precision
+from .surgery import progressive_layers
+from .task import CLASSIFICATION, Task
+
+BATCH = 500  # images per forward pass
+ORDER_SEED = 0  # of the images that batch norm is re-estimated on: the same for every candidate
+
+
+def reestimate_batch_norm(
+    network: nn.Module,
+    train: Examples,
+    images: int,
+    *,
+    precision: Precision = FLOAT32,
+    device: torch.device | str = "cpu",
+) -> nn.Module:
+    """A copy in evaluation mode, on ``device``, whose batch-norm statistics are cumulative averages over ``images``.
+
+    Only normalisation modules are in training mode meanwhile, so dropout is off. The images are a fixed sample
+    without augmentation (data sets are often sorted by class, so the first ones would not do). A network without
+    running statistics is copied as it is.
+
+    Args:
+        images: number of training images, at most all of them.
+    """
+    device = torch.device(device)
+    copied = copy.deepcopy(network).to(device).eval()
+    norms = [m for m in copied.modules() if isinstance(m, _BatchNorm) and m.track_running_stats]
+    if not norms:
+        return copied
+    momenta = [norm.momentum for norm in norms]
+    for norm in norms:
+        norm.reset_running_stats()
+        norm.momentum = None  # the plain average over batches, which are of equal size
+        norm.train()
+    images = min(images, len(train))
+    steps = -(-images // BATCH)
+    with isolated_generators(device), torch.inference_mode():
+        for inputs, _ in train.batches(images // steps, seed=ORDER_SEED, steps=steps, device=device):
+            precision.outputs(copied, inputs)
+    for norm, momentum in zip(norms, momenta, strict=True):
+        norm.momentum = momentum
+    return copied.eval()
+
+
+def predict(
+    network: nn.Module, examples: Examples, *, precision: Precision = FLOAT32, device: torch.device | str = "cpu"
+) -> Tensor:
+    """The outputs of all examples in order, (n, …), float32, on the CPU; of a copy in evaluation mode."""
+    device = torch.device(device)
+    copied = precision.place(copy.deepcopy(network), device).eval()
+    with isolated_generators(device), torch.inference_mode():
+        outputs = [precision.outputs(copied, inputs).cpu() for inputs, _ in examples.batches(BATCH, device=device)]
+    return torch.cat(outputs)
+
+
+def measure(
+    network: nn.Module,
+    examples: Examples,
+    *,
+    dense_outputs: Tensor | None = None,
+    task: Task = CLASSIFICATION,
+    split: str = "search",
+    precision: Precision = FLOAT32,
+    device: torch.device | str = "cpu",
+) -> Measurement:
+    """Score, and distance from the dense network's outputs.
+
+    Args:
+        network: collapsed, or dense.
+        dense_outputs: :func:`predict` of the dense network on the same examples; without them the distance is 0.
+        split: ``"search"`` or ``"test"``, for the record.
+
+    Raises:
+        NetworkError: the network still has progressive layers: what is measured is what would be exported.
+        NonFiniteError: an output is infinite or NaN.
+    """
+    if layers := progressive_layers(network):
+        raise NetworkError(f"layer {next(iter(layers))!r} is progressive: collapse the network, then measure it")
+    outputs = predict(network, examples, precision=precision, device=device)
+    bad = ~outputs.reshape(len(outputs), -1).isfinite().all(1)
+    if bad.any():
+        raise NonFiniteError(
+            f"the network's output is not finite on {int(bad.sum())} of {len(bad)} images ({split} split)"
+        )
+    distance = 0.0 if dense_outputs is None else task.distance(outputs, dense_outputs)
+    return Measurement(task.score(outputs, examples.targets), distance, split, len(outputs))

@@ -1,0 +1,140 @@
+"""The number format and memory layout a network runs in, and the probe that chooses it for this machine."""
+
+import copy
+import logging
+import statistics
+import time
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from typing import Literal, TypeVar
+
+import torch
+from torch import Tensor, nn
+
+from ..errors import NetworkError, StudyFileError
+from .determinism import isolated_generators, seed_generators
+from .task import CLASSIFICATION, Task
+
+log = logging.getLogger(__name__)
+Network = TypeVar("Network", bound=nn.Module)
+
+PROBE_SECONDS = 0.8  # of one candidate's timed steps; at least three are timed, whatever they take
+
+MARGIN = 1.05  # a candidate must be so much faster than the simpler one before it
+
+
+@dataclass(frozen=True)
+class Precision:
+    """How a network computes; its weights stay float32.
+
+    Attributes:
+        dtype: of convolutions and matrix products: ``"float32"``, or ``"bfloat16"`` by autocast.
+        channels_last: memory layout of images and kernels.
+    """
+
+    dtype: Literal["float32", "bfloat16"] = "float32"
+    channels_last: bool = False
+
+    @property
+    def name(self) -> str:
+        """
+        >>> Precision("bfloat16", channels_last=True).name
+        'bfloat16/channels-last'
+        """
+        return self.dtype + ("/channels-last" if self.channels_last else "")
+
+    @classmethod
+    def parse(cls, name: str) -> "Precision":
+        """The precision of that :attr:`name`.
+
+        >>> Precision.parse("float32")
+        Precision(dtype='float32', channels_last=False)
+        """
+        for precision in CANDIDATES:
+            if precision.name == name:
+                return precision
+        raise StudyFileError(f"precision {name!r} is unknown; allowed: {', '.join(p.name for p in CANDIDATES)}")
+
+    def autocast(self, device: torch.device) -> AbstractContextManager[object]:
+        """The context for forward passes; float32 switches off an autocast from outside."""
+        return torch.autocast(device.type, dtype=torch.bfloat16, enabled=self.dtype == "bfloat16")
+
+    def place(self, network: Network, device: torch.device) -> Network:
+        """Moves ``network`` itself, as ``nn.Module.to`` does, onto the device and into the layout."""
+        layout = torch.channels_last if self.channels_last else torch.contiguous_format
+        return network.to(device=device, memory_format=layout)  # type: ignore[call-overload]
+
+    def outputs(self, network: nn.Module, inputs: Tensor) -> Tensor:
+        """The network's outputs in float32.
+
+        Raises:
+            NetworkError: they are not one tensor.
+        """
+        if self.channels_last and inputs.ndim == 4:
+            inputs = inputs.contiguous(memory_format=torch.channels_last)
+        with self.autocast(inputs.device):
+            outputs = network(inputs)
+        if not isinstance(outputs, Tensor):
+            raise NetworkError(
+                f"{type(network).__name__} returns a {type(outputs).__name__}; wrap it so that it returns one tensor"
+            )
+        return outputs.float()
+
+
+FLOAT32 = Precision()
+#: simplest first
+CANDIDATES = (
+    FLOAT32,
+    Precision("float32", channels_last=True),
+    Precision("bfloat16"),
+    Precision("bfloat16", channels_last=True),
+)
+
+
+def probe_precision(network: nn.Module, inputs: Tensor, targets: Tensor, task: Task = CLASSIFICATION) -> Precision:
+    """The fastest precision for training ``network`` on the inputs' device, timed on a copy in about three seconds.
+
+    bfloat16 is out where its loss or gradients are not finite, or an operation refuses it; on mps it is float32.
+    Channels-last is for 4-D inputs. Timings vary: record the answer and reuse it.
+
+    Args:
+        inputs, targets: one training batch, as :meth:`Examples.batches` gives it.
+    """
+    if inputs.device.type == "mps":
+        return FLOAT32
+    images = inputs.ndim == 4
+    chosen, fastest = FLOAT32, float("inf")
+    with isolated_generators(inputs.device):
+        for candidate in (FLOAT32, *(c for c in CANDIDATES[1:] if c.channels_last == images)):
+            seconds = _seconds_per_step(copy.deepcopy(network), inputs, targets, task, candidate)
+            log.info("%s: %.4f s per step", candidate.name, seconds)
+            if seconds * MARGIN < fastest:
+                chosen, fastest = candidate, seconds
+    return chosen
+
+
+def _seconds_per_step(network: nn.Module, inputs: Tensor, targets: Tensor, task: Task, precision: Precision) -> float:
+    """Median of forward and backward after one step to warm up; infinite where bfloat16 does not serve."""
+    device, taken = inputs.device, list[float]()
+    network = precision.place(network, device).requires_grad_().train()
+    while len(taken) < 4 or (sum(taken[1:]) < PROBE_SECONDS and len(taken) < 50):
+        seed_generators(device, 0, len(taken))
+        start = time.perf_counter()
+        try:
+            loss = task.loss(precision.outputs(network, inputs), targets)
+            network.zero_grad(set_to_none=True)
+            loss.backward()
+        except RuntimeError as error:
+            if precision.dtype == "float32":
+                raise NetworkError(f"the network cannot run a training step: {error}") from error
+            log.info("%s: %s", precision.name, error)
+            return float("inf")
+        if device.type == "cuda":
+            torch.cuda.synchronize(device)
+        taken.append(time.perf_counter() - start)
+    gradients = [p.grad for p in network.parameters() if p.grad is not None]
+    finite = all(bool(g.isfinite().all()) for g in [loss, *gradients])
+    if precision.dtype == "bfloat16" and not finite:
+        log.info("%s: not finite", precision.name)
+        return float("inf")
+    return statistics.median(taken[1:])

@@ -1,0 +1,105 @@
+"""What a network is trained and judged by: classification, or the user's own loss and metric."""
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Literal
+
+import torch.nn.functional as F
+from torch import Tensor
+
+from ..errors import NonFiniteError, StudyFileError
+
+Loss = Callable[[Tensor, Tensor], Tensor]
+Metric = Callable[[Tensor, Tensor], float]
+
+
+@dataclass(frozen=True)
+class Task:
+    """Four functions of a network's outputs, float32, first dimension images.
+
+    Attributes:
+        loss: (outputs, targets) of a batch → scalar; learned from.
+        score: (outputs, targets) of a whole split → [0, 1], larger is better: the study's accuracy.
+        distance: (outputs, dense outputs) of a whole split → ≥ 0: how far the network has moved.
+        distil: (outputs, the teacher's outputs, temperature) of a batch → scalar; learned from.
+    """
+
+    loss: Loss
+    score: Metric
+    distance: Metric
+    distil: Callable[[Tensor, Tensor, float], Tensor]
+
+    @classmethod
+    def of(
+        cls,
+        loss: Loss | None = None,
+        metric: Metric | None = None,
+        direction: Literal["maximize", "minimize"] = "maximize",
+        range: tuple[float, float] = (0.0, 1.0),
+    ) -> "Task":
+        """The user's own loss, metric, or both; what is left out stays as in classification.
+
+        Args:
+            loss: (outputs, targets) of a batch → scalar. With it, distillation and distance are the mean squared
+                output error, since outputs need not be logits.
+            metric: (outputs, targets) of a whole split → number.
+            direction: ``"maximize"`` or ``"minimize"``: which end of ``range`` is good.
+            range: the metric's worst and best values in either order; mapped onto [0, 1], values beyond it
+                count as its edge.
+
+        Raises:
+            StudyFileError: an unknown direction, or an empty or infinite range.
+
+        >>> import torch
+        >>> mae = Task.of(F.l1_loss, lambda y, t: float((y - t).abs().mean()), "minimize", (0.0, 2.0))
+        >>> mae.score(torch.ones(3), torch.zeros(3))
+        0.5
+        """
+        if direction not in ("maximize", "minimize"):
+            raise StudyFileError(f"direction = {direction!r} is unknown; allowed: maximize, minimize")
+        low, high = sorted(range)
+        if not (math.isfinite(low) and math.isfinite(high) and low < high):
+            raise StudyFileError(f"range = {range} must be two different finite numbers, the metric's ends")
+        score = CLASSIFICATION.score if metric is None else _scaled(metric, direction, low, high)
+        if loss is None:
+            return cls(CLASSIFICATION.loss, score, CLASSIFICATION.distance, CLASSIFICATION.distil)
+        return cls(loss, score, _squared_error, lambda outputs, teacher, temperature: F.mse_loss(outputs, teacher))
+
+
+def _scaled(metric: Metric, direction: str, low: float, high: float) -> Metric:
+    def score(outputs: Tensor, targets: Tensor) -> float:
+        value = float(metric(outputs, targets))
+        if math.isnan(value):
+            raise NonFiniteError("the metric is NaN on finite outputs: it must be a number for any network")
+        share = (min(max(value, low), high) - low) / (high - low)
+        return share if direction == "maximize" else 1.0 - share
+
+    return score
+
+
+def _squared_error(outputs: Tensor, dense: Tensor) -> float:
+    return float(F.mse_loss(outputs, dense))
+
+
+def _top1(outputs: Tensor, targets: Tensor) -> float:
+    """Share of images (or positions: classes are dimension 1) whose largest logit is the label's."""
+    return float((outputs.argmax(1) == targets).double().mean())
+
+
+def _divergence(outputs: Tensor, dense: Tensor) -> float:
+    """Mean KL(softmax(dense) ‖ softmax(outputs)) in nats; ≥ 0."""
+    return max(0.0, float(_kl(outputs.double(), dense.double())))
+
+
+def _kl(outputs: Tensor, dense: Tensor) -> Tensor:
+    logs, truth = F.log_softmax(outputs, 1), F.log_softmax(dense, 1)
+    return F.kl_div(logs, truth, reduction="none", log_target=True).sum(1).mean()
+
+
+def _softened(outputs: Tensor, teacher: Tensor, temperature: float) -> Tensor:
+    """T²·KL between logits softened by T (Hinton, Vinyals & Dean 2015): T² keeps the gradient's size."""
+    return temperature**2 * _kl(outputs / temperature, teacher / temperature)
+
+
+CLASSIFICATION = Task(loss=F.cross_entropy, score=_top1, distance=_divergence, distil=_softened)

@@ -1,0 +1,181 @@
+"""Fine-tuning: of a network with progressive layers while they decay, of a dense one, or from scratch."""
+
+import copy
+import math
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import msgspec
+import torch
+from torch import Tensor, nn
+
+from ..errors import NonFiniteError
+from ..networks import Examples
+from ..records import NO_DECAY, DecaySchedule, Milestone, Recipe
+from .determinism import isolated_generators, repeatable_kernels, seed_generators
+from .learning import learning_parameters, learning_rate, make_optimizer, only_learning
+from .peak_memory import PeakMemory
+from .precision import FLOAT32, Precision
+from .surgery import set_decay
+from .task import CLASSIFICATION, Task
+from .training_state import Progress, load_state, save_state
+
+LOOK_EVERY = 25  # steps between two looks at the losses: a look waits for the device
+
+
+@dataclass(frozen=True)
+class FineTuned:
+    """What a fine-tuning was.
+
+    Attributes:
+        milestones: one for every fraction asked for, in order.
+        seconds: of training, over all its processes; milestones and checkpoints are not counted.
+        seconds_per_step: their mean.
+        trainable_params: number of weights that learn.
+        peak_memory: MiB; see :class:`~.peak_memory.PeakMemory` for what that is.
+    """
+
+    milestones: tuple[Milestone, ...] = ()
+    seconds: float = 0.0
+    seconds_per_step: float = 0.0
+    trainable_params: int = 0
+    peak_memory: float = 0.0
+
+
+def fine_tune(
+    network: nn.Module,
+    train: Examples,
+    recipe: Recipe,
+    schedule: DecaySchedule = NO_DECAY,
+    *,
+    task: Task = CLASSIFICATION,
+    teacher: nn.Module | None = None,
+    seed: int = 0,
+    precision: Precision = FLOAT32,
+    device: torch.device | str = "cpu",
+    milestones: Sequence[float] = (),
+    on_milestone: Callable[[nn.Module], float | None] | None = None,
+    checkpoint: Path | None = None,
+    on_step: Callable[[int, int], None] | None = None,
+) -> FineTuned:
+    """Trains ``network`` itself, to λ = 0. Equal arguments give equal weights on one machine with as many threads.
+
+    Args:
+        teacher: the dense network to distil from, left as it is; without one, the task's loss alone.
+        seed: of the order of images, of their augmentation, and of what the network draws (dropout).
+        milestones: fractions of the steps, in (0, 1].
+        on_milestone: called with the network at those milestones where λ = 0 everywhere; returns its accuracy on
+            the search split. Must leave the network as it is.
+        checkpoint: written after each epoch and at the end; where it exists at the start, the run goes on from it.
+        on_step: called with (steps done, steps in all) after each step; what it raises ends the run.
+
+    Raises:
+        NonFiniteError: a loss or a weight became infinite or NaN.
+        NetworkError: nothing learns, or the output is not one tensor.
+        WeightsError, StudyChangedError: the checkpoint is corrupt, or of another run.
+    """
+    device = torch.device(device)
+    steps, epoch = recipe.steps, max(1, len(train) // recipe.batch)
+    looks = {max(1, round(fraction * steps)) for fraction in milestones}
+    precision.place(network, device)
+    teacher = _teacher(teacher, recipe, precision, device)
+    parameters = learning_parameters(network, recipe.learn)
+    optimizer = make_optimizer(parameters, recipe)
+    trainable = sum(p.numel() for p in parameters)
+    run = {
+        "recipe": msgspec.json.encode(recipe).decode(),
+        "schedule": msgspec.json.encode(schedule.canonical()).decode(),
+        "seed": str(seed),
+        "precision": precision.name,
+        "training data": train.fingerprint,
+        "trainable weights": str(trainable),
+    }
+    progress = Progress()
+    if checkpoint is not None and checkpoint.exists():
+        progress = load_state(checkpoint, run, network, optimizer)
+    losses: list[Tensor] = []
+
+    with isolated_generators(device), repeatable_kernels(), only_learning(network, parameters):
+        memory = PeakMemory(device)
+        batches = train.batches(
+            recipe.batch, seed=seed, start=progress.step, steps=steps - progress.step, augment=True, device=device
+        )
+        clock = time.perf_counter()
+        for step, (inputs, targets) in enumerate(batches, progress.step):
+            set_decay(network, schedule, step / steps)
+            for group in optimizer.param_groups:
+                group["lr"] = learning_rate(recipe, step)
+            seed_generators(device, seed, step)
+            loss = _loss(network, teacher, inputs, targets, recipe, task, precision)
+            if not losses:
+                memory.look()
+            loss.backward()
+            nn.utils.clip_grad_norm_(parameters, recipe.clip)
+            optimizer.step()
+            optimizer.zero_grad(set_to_none=True)
+            losses.append(loss.detach())
+
+            progress.step = step + 1
+            at_epoch = checkpoint is not None and (progress.step % epoch == 0 or progress.step == steps)
+            if len(losses) == LOOK_EVERY or progress.step in looks or at_epoch or progress.step == steps:
+                _book(losses, progress, recipe)
+                memory.look()
+                progress.peak_memory = max(progress.peak_memory, memory.mebibytes)
+                progress.seconds += time.perf_counter() - clock
+                if progress.step in looks:
+                    decay = set_decay(network, schedule, progress.step / steps)
+                    accuracy = on_milestone(network) if on_milestone is not None and decay == 0 else None
+                    progress.pass_milestone(recipe.batch, decay, accuracy)
+                if checkpoint is not None and at_epoch:
+                    save_state(checkpoint, run, progress, network, optimizer)
+                clock = time.perf_counter()
+            if on_step is not None:
+                on_step(progress.step, steps)
+    set_decay(network, schedule, 1.0)
+    if not all(bool(parameter.isfinite().all()) for parameter in parameters):
+        raise NonFiniteError(
+            f"a weight is infinite or NaN after the last of {steps} steps: {_remedy(recipe, steps - 1)}"
+        )
+    return FineTuned(
+        tuple(progress.milestones), progress.seconds, progress.seconds / steps, trainable, progress.peak_memory
+    )
+
+
+def _teacher(teacher: nn.Module | None, recipe: Recipe, precision: Precision, device: torch.device) -> nn.Module | None:
+    """A copy of the teacher that is ready to answer, or None where it is not asked."""
+    if teacher is None or recipe.distillation == 0:
+        return None
+    return precision.place(copy.deepcopy(teacher), device).requires_grad_(False).eval()
+
+
+def _loss(
+    network: nn.Module, teacher: nn.Module | None, inputs: Tensor, targets: Tensor,
+    recipe: Recipe, task: Task, precision: Precision,
+) -> Tensor:  # fmt: skip
+    """(1 − d)·loss + d·divergence from the teacher."""
+    outputs = precision.outputs(network, inputs)
+    if teacher is None:
+        return task.loss(outputs, targets)
+    with torch.no_grad():  # not inference_mode, whose tensors backward may not read
+        truth = precision.outputs(teacher, inputs)
+    loss = recipe.distillation * task.distil(outputs, truth, recipe.temperature)
+    return loss if recipe.distillation == 1 else loss + (1 - recipe.distillation) * task.loss(outputs, targets)
+
+
+def _book(losses: list[Tensor], progress: Progress, recipe: Recipe) -> None:
+    """Moves the losses since the last look into ``progress``, finite as they are."""
+    values = torch.stack(losses).tolist()
+    losses.clear()
+    for step, value in enumerate(values, progress.step - len(values)):
+        if not math.isfinite(value):
+            raise NonFiniteError(
+                f"the training loss is {value} at step {step + 1} of {recipe.steps}: {_remedy(recipe, step)}"
+            )
+    progress.loss_sum += sum(values)
+    progress.losses += len(values)
+
+
+def _remedy(recipe: Recipe, step: int) -> str:
+    return f"the rate was {learning_rate(recipe, step):.3g}; lower training.lr ({recipe.lr:g}) or training.clip"

@@ -1,0 +1,99 @@
+"""The rank configuration file, ``ranksearch.ranks/1``: JSON or YAML, readable without this package."""
+
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from ..errors import RankError, RanksearchError
+from ..layers import NetworkSpec, RankConfiguration
+from ..layers.legal import require_legal
+from .recipe import Recipe
+from .schedule import DecaySchedule
+from .trial_record import Measurement
+
+FORMAT = "ranksearch.ranks/1"
+
+
+class RankFile(msgspec.Struct, frozen=True, kw_only=True):
+    """A rank configuration with what is needed to use it and to know where it comes from.
+
+    Attributes:
+        network: model name and fingerprint of its weights, as ``{"model": …, "weights": …}``.
+        configuration: ranks by layer.
+        schedule, recipe: how it was trained in the search.
+        form: the count by which it was chosen.
+        objectives: compression ratio, MAC ratio, parameters, MACs by either form.
+        measured: with split and number of images; none for a closed-form allocation.
+        provenance: study, trial, seed, selection, versions.
+    """
+
+    network: dict[str, str]
+    configuration: RankConfiguration
+    schedule: DecaySchedule = DecaySchedule()
+    recipe: Recipe = Recipe()
+    form: str = "pivoted"
+    objectives: dict[str, float] = {}
+    measured: Measurement | None = None
+    provenance: dict[str, Any] = {}
+    format: str = FORMAT
+
+    def to_text(self, suffix: str = ".json") -> str:
+        """The file's text; ``suffix`` is ``.json``, ``.yaml`` or ``.yml``."""
+        if suffix in (".yaml", ".yml"):
+            return msgspec.yaml.encode(self).decode()
+        return msgspec.json.format(msgspec.json.encode(self), indent=2).decode() + "\n"
+
+    @classmethod
+    def from_text(cls, text: str, suffix: str = ".json", source: str = "rank configuration") -> "RankFile":
+        """Parses and checks a file's text.
+
+        Raises:
+            RankError: not JSON/YAML, another format, or a malformed entry; names ``source`` and the place.
+        """
+        decode = msgspec.yaml.decode if suffix in (".yaml", ".yml") else msgspec.json.decode
+        try:
+            found = decode(text)
+            named = found.get("format") if isinstance(found, dict) else type(found).__name__
+            if named != FORMAT:
+                raise RankError(f'a rank configuration starts with "format": "{FORMAT}", found {named!r}')
+            return msgspec.convert(found, cls)
+        except (msgspec.MsgspecError, RanksearchError) as error:  # values refuse themselves in their own words
+            raise RankError(f"{source}: {' '.join(str(error).split())}") from None
+
+    def write(self, path: Path) -> None:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(self.to_text(path.suffix), encoding="utf-8")
+
+    @classmethod
+    def read(cls, path: Path) -> "RankFile":
+        """Reads ``path``; see :meth:`from_text`.
+
+        Raises:
+            RankError: additionally where the file is missing.
+        """
+        try:
+            return cls.from_text(path.read_text(encoding="utf-8"), path.suffix, str(path))
+        except (FileNotFoundError, IsADirectoryError):
+            raise RankError(f"{path}: no such rank configuration") from None
+        except UnicodeDecodeError as error:
+            raise RankError(f"{path}: not a text file ({error})") from None
+
+
+def require_fit(configuration: RankConfiguration, network: NetworkSpec, source: str = "rank configuration") -> None:
+    """Raises :class:`RankError` by layer name where a configuration is of another network."""
+    unknown = sorted(set(configuration.layers) - set(network.names) - {d.name for d in network.left_dense})
+    if unknown:
+        raise RankError(
+            f"{source}: the network has no compressible layer {', '.join(map(repr, unknown[:5]))}"
+            f"{' …' if len(unknown) > 5 else ''}; it has {', '.join(network.names[:5])}"
+            f"{' …' if len(network.names) > 5 else ''}: is this file for another network?"
+        )
+    missing = [name for name in network.names if name not in configuration.layers]
+    if missing:
+        raise RankError(f'{source}: no ranks for layer {missing[0]!r}; name it, as "dense" if it is to stay')
+    for spec in network.layers:
+        try:
+            require_legal(spec, configuration[spec.name])
+        except RankError as error:
+            raise RankError(f"{source}: {error}") from None

@@ -1,0 +1,81 @@
+"""What is known of a study: the network, the box, the protocol, and all trials read from its storage."""
+
+import math
+from datetime import datetime
+from typing import Any, Literal
+
+import msgspec
+
+from ..layers import NetworkSpec, RankConfiguration
+from ..pareto import Box
+from .trial_record import Machine, Measurement, TrialRecord
+
+State = Literal["complete", "failed", "running", "waiting", "stopped"]
+
+
+class ClosedFormPoint(msgspec.Struct, frozen=True):
+    """A configuration by allocation alone, untrained, batch norm re-estimated."""
+
+    label: str
+    configuration: RankConfiguration
+    compression_ratio: float
+    measured: Measurement
+
+
+class StudyRecord(msgspec.Struct, frozen=True, kw_only=True):
+    """What was fixed when the study was made.
+
+    Attributes:
+        settings: the study file as read, every default written out (nested plain values, no secrets).
+        fingerprint: digests by what they cover; two studies compare only where all agree.
+        dense: the dense network on the search split.
+        ratio, accuracy_floor: the box.
+        splits: number of images in ``train``, ``search``, ``test`` (0 where there is none).
+        protocol: sentences a report must print: where the search split comes from, whether the checkpoint saw it.
+        seconds_per_trial: estimated before the first trial.
+    """
+
+    name: str
+    network: NetworkSpec
+    form: Literal["plain", "pivoted"]
+    objectives: tuple[str, ...]
+    dense: Measurement
+    ratio: tuple[float, float]
+    accuracy_floor: float
+    settings: dict[str, Any]
+    fingerprint: dict[str, str]
+    splits: dict[str, int]
+    protocol: tuple[str, ...]
+    closed_form: tuple[ClosedFormPoint, ...] = ()
+    machine: Machine
+    seconds_per_trial: float = 0.0
+    method_version: int = 1
+
+    @property
+    def box(self) -> Box:
+        return Box(self.accuracy_floor, *self.ratio)
+
+
+class Trial(msgspec.Struct, frozen=True, kw_only=True):
+    """A row of a study: number, state, times (UTC) and the record where it finished."""
+
+    number: int
+    state: State
+    started: datetime | None = None
+    finished: datetime | None = None
+    record: TrialRecord | None = None
+    reason: str = ""
+
+
+class StudyHistory(msgspec.Struct, frozen=True, kw_only=True):
+    """A study and its siblings, as read from the storage in one go."""
+
+    study: StudyRecord
+    trials: tuple[Trial, ...] = ()
+    baselines: tuple[Trial, ...] = ()
+    finalists: tuple[Trial, ...] = ()
+
+    def finished(self, room: Literal["trials", "baselines", "finalists"] = "trials") -> tuple[Trial, ...]:
+        """Trials that finished with a record of their own, copies left out, in the order of finishing."""
+        rows = [t for t in getattr(self, room) if t.state == "complete" and t.record and t.record.copy_of is None]
+        return tuple(sorted(rows, key=lambda t: (t.finished.timestamp() if t.finished else math.inf, t.number)))

@@ -1,0 +1,116 @@
+"""What is known of one trial: its configuration, how it was trained, what was measured, what it cost."""
+
+import hashlib
+
+import msgspec
+
+from ..layers import NetworkCost, RankConfiguration
+from .recipe import Recipe
+from .schedule import DecaySchedule
+
+
+class Milestone(msgspec.Struct, frozen=True):
+    """One look during training: images seen, largest λ over the layers, mean training loss since the last look,
+    and the accuracy of the collapsed network on the search split where it was taken (λ = 0)."""
+
+    images: int
+    decay: float
+    loss: float
+    accuracy: float | None = None
+
+
+class Measurement(msgspec.Struct, frozen=True):
+    """A network measured on a split.
+
+    Attributes:
+        accuracy: top-1 as a fraction in [0, 1], or the user's own metric.
+        distance: mean KL divergence from the dense network's outputs (nats), ≥ 0; mean squared output
+            error where the loss is the user's own.
+        split: ``"search"`` or ``"test"``.
+        images: size of the split.
+    """
+
+    accuracy: float
+    distance: float
+    split: str
+    images: int
+
+
+class TrainingCost(msgspec.Struct, frozen=True, kw_only=True):
+    """Where a trial's effort went: images and seconds, by stage; trainable parameters; peak memory in MiB."""
+
+    images: int
+    seconds: float
+    decomposition_seconds: float = 0.0
+    training_seconds: float = 0.0
+    measuring_seconds: float = 0.0
+    seconds_per_step: float = 0.0
+    trainable_params: int = 0
+    peak_memory: float = 0.0
+
+
+class Machine(msgspec.Struct, frozen=True, kw_only=True):
+    """What a measurement was made on."""
+
+    device: str
+    processor: str
+    threads: int
+    precision: str
+    versions: dict[str, str]
+
+
+class TrialRecord(msgspec.Struct, frozen=True, kw_only=True):
+    """One finished trial, of the search, its baselines or its finalists.
+
+    Attributes:
+        origin: who proposed the configuration: ``"sampler"``, ``"closed form"``, ``"baseline uniform@4"``,
+            ``"finalist"``, ``"dense control"``.
+        plain, pivoted: cost by either count; ``form`` says which one the study counts.
+        measured: on the split named inside; the exported network is the measured one.
+        failure: empty, or why the configuration counts as useless (a non-finite loss): accuracy is 0 then.
+        copy_of: number of the trial that measured the same configuration, whose values were copied.
+    """
+
+    configuration: RankConfiguration
+    schedule: DecaySchedule
+    recipe: Recipe
+    form: str
+    plain: NetworkCost
+    pivoted: NetworkCost
+    measured: Measurement
+    milestones: tuple[Milestone, ...] = ()
+    cost: TrainingCost
+    machine: Machine
+    seed: int
+    origin: str = "sampler"
+    failure: str = ""
+    copy_of: int | None = None
+
+    @property
+    def counted(self) -> NetworkCost:
+        """The cost by the count of the study."""
+        return self.pivoted if self.form == "pivoted" else self.plain
+
+    def objectives(self, names: tuple[str, ...]) -> tuple[float, ...]:
+        """The trial's point, all maximised; names from ``accuracy``, ``compression_ratio``, ``mac_ratio``."""
+        found = {
+            "accuracy": self.measured.accuracy,
+            "compression_ratio": self.counted.compression_ratio,
+            "mac_ratio": self.counted.mac_ratio,
+        }
+        return tuple(found[name] for name in names)
+
+    @property
+    def key(self) -> str:
+        return trial_key(self.configuration, self.schedule, self.recipe)
+
+
+def trial_key(configuration: RankConfiguration, schedule: DecaySchedule, recipe: Recipe) -> str:
+    """Names what a trial measures: equal keys mean the same ranks, schedule and recipe."""
+    settings = msgspec.json.encode((schedule.canonical(), recipe), order="sorted")
+    return hashlib.sha256(configuration.digest.encode() + settings).hexdigest()[:16]
+
+
+def trial_seed(study_seed: int, key: str) -> int:
+    """The training seed of a configuration, in [0, 2³¹): the same in every process and on every machine."""
+    return int(hashlib.sha256(f"{study_seed}:{key}".encode()).hexdigest()[:8], 16) % 2**31

@@ -1,0 +1,96 @@
+"""The sections on the front: the picture, and its networks with the command that exports each."""
+
+import shlex
+from collections.abc import Mapping, Sequence
+
+from .blocks import Block, Chart, Column, Section, Table, Text, per_study
+from .front_data import FrontData, front_data
+from .front_figure import draw_front
+from .study_view import StudyView
+from .wording import count, percent, plural, points, schedule_of, schedule_words, sentence, some, times
+
+
+def front_section(views: Sequence[StudyView]) -> Section:
+    """The Pareto front of all studies in one picture."""
+    data = [front_data(view) for view in views]
+    blocks: list[Block] = [
+        Chart(
+            "front",
+            draw_front(data),
+            "Accuracy in percent against compression ratio: all trials, the front, the baselines, the dense network.",
+            _caption(views, data),
+            height=560,
+        )
+    ]
+    blocks += [Text(text) for text in _comparability(views)]
+    return Section("front", "Pareto front", tuple(blocks))
+
+
+def _caption(views: Sequence[StudyView], data: Sequence[FrontData]) -> str:
+    images = some(dict.fromkeys(f"{view.study.dense.images:,}" for view in views))
+    forms = " and ".join(dict.fromkeys(view.study.form for view in views))
+    bottom = min(d.bottom for d in data)
+    below = sum(p.accuracy < bottom for d in data for p in d.searched)
+    parts = [
+        f"Accuracy on the search split ({images} images), parameters by the {forms} count",
+        "dotted: the study's box",
+    ]
+    if len(data) == 1 and data[0].front:
+        parts.append("shaded: what the front dominates of it")
+    if any(d.finalists for d in data):
+        parts.append("stars: fine-tuned at full length, mean ± standard deviation on the test split")
+    if below:
+        parts.append(f"{plural(below, 'network')} below the picture (double-click shows all)")
+    return sentence(parts)
+
+
+def _comparability(views: Sequence[StudyView]) -> list[str]:
+    """What keeps several studies from being compared point by point."""
+    first, *others = (view.study for view in views)
+    found = []
+    for other in others:
+        keys = sorted(k for k in first.fingerprint | other.fingerprint
+                      if first.fingerprint.get(k) != other.fingerprint.get(k))  # fmt: skip
+        if keys:
+            found.append(f"{first.name} and {other.name} differ in: {some(keys)}. Compare them with that in mind.")
+        if first.box != other.box:
+            found.append(f"{first.name} and {other.name} have different boxes: their hypervolumes are not comparable.")
+    return found
+
+
+def networks_section(views: Sequence[StudyView], study_files: Mapping[str, str]) -> Section:
+    """The networks of the front as a table.
+
+    Args:
+        study_files: path of the study file by study name, as in a command; ``NAME.toml`` where it is not given.
+    """
+
+    def blocks(view: StudyView, _: int) -> Sequence[Block]:
+        file = study_files.get(view.study.name, f"{view.study.name}.toml")
+        table = front_table(view, file)
+        return (table,) if table.rows else ()
+
+    return Section("networks", "Networks of the front", per_study(views, blocks))
+
+
+def front_table(view: StudyView, study_file: str) -> Table:
+    """One row per network of the front, from the largest to the smallest."""
+    dense = view.study.dense.accuracy
+    numbers = ("trial", "accuracy", "to dense", "ratio, pivoted", "ratio, plain", "MACs", "parameters")
+    return Table(
+        (*(Column(title, "number") for title in numbers), Column("decay", "words"), Column("export", "code")),
+        tuple(
+            (
+                str(row["number"]),
+                percent(row["accuracy"]),
+                points(row["accuracy"] - dense),
+                times(row["compression_ratio_pivoted"]),
+                times(row["compression_ratio_plain"]),
+                times(row["mac_ratio"]),
+                count(row["params"]),
+                schedule_words(schedule_of(row)),
+                f"ranksearch export {shlex.quote(study_file)} --select trial={row['number']} -o ranks.json",
+            )
+            for row in view.front.to_dict("records")
+        ),
+    )

@@ -1,0 +1,114 @@
+"""The page: sections set by a template into one HTML file that needs nothing else, not even a network."""
+
+import base64
+import gzip
+import json
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from markupsafe import Markup
+from plotly.offline import get_plotlyjs
+
+from ..errors import ReportError
+from ..records import StudyHistory
+from .blocks import Chart, Section
+from .finalists_section import finalists_section
+from .front_section import front_section, networks_section
+from .headline import headline
+from .layers_section import layers_section
+from .palette import STUDIES, dark_colours, style_sheet
+from .protocol_section import protocol_section
+from .search_section import ranks_section, schedules_section, volume_section
+from .study_view import StudyView
+from .trials_section import trials_section
+
+
+def sections(views: Sequence[StudyView], study_files: Mapping[str, str]) -> tuple[Section, ...]:
+    """The parts of the page in their order; a new part is a new line."""
+    return (
+        front_section(views),
+        networks_section(views, study_files),
+        ranks_section(views),
+        volume_section(views),
+        schedules_section(views),
+        finalists_section(views),
+        layers_section(views),
+        trials_section(views),
+        protocol_section(views),
+    )
+
+
+def page(histories: Sequence[StudyHistory], study_files: Mapping[str, str]) -> str:
+    """The page's HTML; see :func:`write_report`."""
+    views = [StudyView(history) for history in histories]
+    folder = Path(__file__).parent
+    environment = Environment(
+        loader=FileSystemLoader(folder),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters["figure_json"] = figure_json
+    return environment.get_template("page.html").render(
+        title=" · ".join(view.study.name for view in views),
+        made=datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC"),
+        headlines=[headline(view) for view in views],
+        colours=len(STUDIES),
+        sections=[section for section in sections(views, study_files) if section.blocks],
+        style=Markup(style_sheet() + (folder / "page.css").read_text("utf-8")),
+        script=Markup((folder / "page.js").read_text("utf-8")),
+        dark_colours=script_json(json.dumps(dark_colours())),
+        plotly=Markup(_packed_plotly()),
+    )
+
+
+def write_report(
+    histories: Sequence[StudyHistory], path: Path, *, study_files: Mapping[str, str] | None = None
+) -> Path:
+    """Writes one self-contained HTML page about one study, or about several overlaid; returns ``path``.
+
+    The page works from the file, offline, makes no request, follows the reader's light or dark colours, and prints.
+
+    Args:
+        study_files: path of the study file by study name, as in a command: the table of networks prints with it
+            the command that exports each. ``NAME.toml`` where it is not given.
+
+    Raises:
+        ReportError: no study is given, or the file cannot be written.
+    """
+    if not histories:
+        raise ReportError("a report needs at least one study, got none: name one")
+    html = page(histories, study_files or {})
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(html, "utf-8")
+    except OSError as error:
+        raise ReportError(f"{path}: cannot write the report: {error.strerror or error}") from None
+    return path
+
+
+def figure_json(chart: Chart) -> Markup:
+    """A chart as JSON for a script element: traces, layout, and the choices of other views."""
+    figure: dict[str, Any] = json.loads(chart.figure.to_json())
+    choices = [{"traces": choice.traces, "layout": choice.layout} for choice in chart.choices]
+    return script_json(json.dumps({**figure, "choices": choices}))
+
+
+def script_json(text: str) -> Markup:
+    """JSON that cannot end or open an element, whatever its strings hold.
+
+    >>> script_json('["</script>"]')
+    Markup('["\\\\u003c/script>"]')
+    """
+    return Markup(text.replace("<", "\\u003c"))
+
+
+@cache
+def _packed_plotly() -> str:
+    """plotly.js, gzip in base64: 2 MB instead of 4.8."""
+    return base64.b64encode(gzip.compress(get_plotlyjs().encode(), 9, mtime=0)).decode()

@@ -1,0 +1,91 @@
+"""The decay schedules that the front uses: λ over a trial, and how often each setting was tried and kept."""
+
+from dataclasses import dataclass
+
+import numpy as np
+import plotly.graph_objects as go
+
+from ..records import DecaySchedule
+from .canvas import canvas
+from .palette import study_colour
+from .study_view import StudyView
+from .wording import plotly_text, schedule_of, schedule_words, times
+
+SETTINGS = ("shape", "fade", "order")
+
+
+@dataclass(frozen=True)
+class DecayCurve:
+    """λ, mean over the compressible layers, over the progress of a trial, both in [0, 1]."""
+
+    trial: int
+    compression_ratio: float
+    words: str
+    progress: tuple[float, ...]
+    decay: tuple[float, ...]
+
+
+@dataclass(frozen=True)
+class SettingUse:
+    """How many trials of the front, and how many of all, used one value of a schedule's setting."""
+
+    setting: str
+    value: str
+    on_front: int
+    tried: int
+
+
+def decay_curves(view: StudyView, steps: int = 400) -> tuple[DecayCurve, ...]:
+    """One curve per trial of the front, from the largest network to the smallest."""
+    depths = np.linspace(0, 1, max(len(view.study.network.layers), 1))
+    progress = tuple(i / steps for i in range(steps + 1))
+    rows = view.front.to_dict("records")
+    return tuple(
+        DecayCurve(
+            int(row["number"]), float(row["compression_ratio"]), schedule_words(schedule), progress,
+            tuple(_mean_decay(schedule, p, depths) for p in progress),
+        )
+        for row in rows
+        for schedule in [schedule_of(row)]
+    )  # fmt: skip
+
+
+def _mean_decay(schedule: DecaySchedule, progress: float, depths: np.ndarray) -> float:
+    return float(np.mean([schedule.decay(progress, float(depth)) for depth in depths]))
+
+
+def setting_uses(view: StudyView) -> tuple[SettingUse, ...]:
+    """The uses of every shape, fade and order that a finished trial had; without decay only the shape counts."""
+    table = view.trials
+    fading = table["schedule/shape"] != "none"
+    uses = []
+    for setting in SETTINGS:
+        rows = table if setting == "shape" else table[fading]
+        for value, group in rows.groupby(f"schedule/{setting}"):
+            uses.append(SettingUse(setting, str(value), int(group["on_front"].sum()), len(group)))
+    return tuple(sorted(uses, key=lambda u: (SETTINGS.index(u.setting), -u.on_front, -u.tried)))
+
+
+def ends(view: StudyView) -> tuple[float, ...]:
+    """The ends of decay along the front, rising, as fractions of the trial."""
+    table = view.trials
+    return tuple(sorted(table.loc[table["on_front"] & (table["schedule/shape"] != "none"), "schedule/end"]))
+
+
+def schedule_figure(curves: tuple[DecayCurve, ...]) -> go.Figure:
+    """The curves, one line per trial."""
+    figure = canvas("progress of the trial", "share λ of the pre-trained weight")
+    for curve in curves:
+        figure.add_scatter(
+            x=curve.progress,
+            y=curve.decay,
+            mode="lines",
+            line={"color": study_colour(0), "width": 1.8},
+            opacity=0.55,
+            showlegend=False,
+            hovertemplate=f"<b>trial {curve.trial}</b> · {times(curve.compression_ratio)}<br>"
+            f"{plotly_text(curve.words)}<br>λ = %{{y:.2f}} at %{{x:.0%}}<extra></extra>",
+        )
+    figure.update_xaxes(tickformat=".0%", range=[-0.01, 1.01])
+    figure.update_yaxes(range=[-0.03, 1.03])
+    return figure

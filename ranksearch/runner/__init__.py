@@ -1,0 +1,1 @@
+"""Where both ladders meet: preparing a study, running trials and workers, fine-tuning, the notebook handle."""

@@ -1,0 +1,50 @@
+"""``weights = "train"``: the dense network trained by the study file's recipe, once, and cached."""
+
+import copy
+import hashlib
+import os
+from pathlib import Path
+
+import msgspec
+import platformdirs
+import torch
+from torch import nn
+
+from ..networks import Splits, load_weights, save_weights, weights_fingerprint
+from ..progressive import CLASSIFICATION, fine_tune, probe_precision
+from ..records import NO_DECAY
+from ..study import StudyFile
+
+
+def cache_folder() -> Path:
+    """Where costly intermediate results lie: ``RANKSEARCH_CACHE``, or the platform's cache folder."""
+    return Path(os.environ.get("RANKSEARCH_CACHE") or platformdirs.user_cache_dir("ranksearch"))
+
+
+def train_dense(network: nn.Module, splits: Splits, study: StudyFile, device: torch.device) -> nn.Module:
+    """The trained network, from the cache where the same initialisation, recipe and data met before."""
+    recipe = study.network.training.recipe(len(splits.train))
+    what = msgspec.json.encode((study.network.model, recipe, splits.train.fingerprint, weights_fingerprint(network)))
+    path = cache_folder() / "dense" / f"{hashlib.sha256(what).hexdigest()[:16]}.safetensors"
+    if not path.exists():
+        path.parent.mkdir(parents=True, exist_ok=True)
+        checkpoint = path.with_suffix(".checkpoint")
+        trained = copy.deepcopy(network).to(device)
+        inputs, targets = next(splits.train.batches(recipe.batch, seed=0, device=device))
+        precision = probe_precision(trained, inputs, targets, CLASSIFICATION)
+        fine_tune(
+            trained,
+            splits.train,
+            recipe,
+            NO_DECAY,
+            task=CLASSIFICATION,
+            teacher=None,
+            seed=study.search.seed,
+            precision=precision,
+            device=device,
+            checkpoint=checkpoint,
+        )
+        save_weights(trained, path)
+        checkpoint.unlink(missing_ok=True)
+    load_weights(network, path)
+    return network

@@ -1,0 +1,90 @@
+"""Full-length fine-tuning of chosen configurations, several seeds, beside a dense control with equal epochs.
+
+Selection is over: training uses train + search, as the literature does, and the test split is read
+once per finished run. Never a best epoch: the last one counts.
+"""
+
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+
+import msgspec
+
+from ..export import save_compressed
+from ..layers import Dense, RankConfiguration
+from ..records import NO_DECAY, RankFile, Recipe, TrialRecord, require_fit, trial_key
+from .session import Session
+from .subject import Subject
+from .trial import Plan, run_trial
+
+CONTROL = "dense control"
+
+
+def plans(
+    subject: Subject, files: Mapping[str, RankFile], *, epochs: int, seeds: int, changes: Mapping[str, float | str]
+) -> Iterator[tuple[Plan, RankFile | None]]:
+    """Every file with every seed, then the dense control with every seed and recipe that occurs.
+
+    Args:
+        files: rank files by the name they are reported under.
+        epochs: over train + search.
+        seeds: runs per configuration.
+        changes: entries of ``[finetune]`` that replace those of the file's recipe (``lr``, ``distillation``, …).
+    """
+    images = epochs * len(subject.final_stage.train)
+    controls: dict[Recipe, None] = {}
+    for name, ranks in files.items():
+        require_fit(ranks.configuration, subject.spec, name)
+        recipe = msgspec.structs.replace(ranks.recipe, images=images, **changes)
+        controls[msgspec.structs.replace(recipe, learn="all")] = None
+        for seed in range(seeds):
+            yield Plan(ranks.configuration, ranks.schedule, recipe, seed, f"finalist {name}"), ranks
+    dense = RankConfiguration({name: Dense(CONTROL) for name in subject.spec.names})
+    for recipe in controls:
+        for seed in range(seeds):
+            yield Plan(dense, NO_DECAY, recipe, seed, CONTROL), None
+
+
+def finetune(
+    session: Session,
+    files: Mapping[str, RankFile],
+    *,
+    epochs: int,
+    seeds: int,
+    changes: Mapping[str, float | str],
+    folder: Path,
+    on_step: Callable[[Plan, int, int], None] | None = None,
+    on_record: Callable[[TrialRecord], None] | None = None,
+) -> list[TrialRecord]:
+    """Trains all runs that are not finished yet and records them in the study's finalists.
+
+    Writes ``folder/KEY.checkpoint`` after each epoch, which the same call resumes from, and for each
+    compressed network ``folder/KEY.safetensors``, which is the measured one.
+    """
+    subject, records = session.subject, []
+    folder.mkdir(parents=True, exist_ok=True)
+    earlier = {
+        (t.record.key, t.record.seed): t.record for t in session.ledger.history().finished("finalists") if t.record
+    }
+    for plan, ranks in plans(subject, files, epochs=epochs, seeds=seeds, changes=changes):
+        key = trial_key(plan.configuration, plan.schedule, plan.recipe)
+        record = earlier.get((key, plan.seed))
+        if record is None:
+            compressed, record = run_trial(
+                subject,
+                session.bases,
+                plan,
+                session.form,
+                stage=subject.final_stage,
+                checkpoint=folder / f"{key}-{plan.seed}.checkpoint",
+                on_step=(lambda done, of, plan=plan: on_step(plan, done, of)) if on_step else None,  # type: ignore[misc]
+            )
+            if ranks is not None and compressed is not None:
+                measured = msgspec.structs.replace(
+                    ranks, measured=record.measured, recipe=plan.recipe, form=session.form
+                )
+                save_compressed(compressed, measured, folder / f"{key}-{plan.seed}.safetensors")
+            session.ledger.add_finalist(record)
+        records.append(record)
+        if on_record:
+            on_record(record)
+    return records

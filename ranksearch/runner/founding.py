@@ -1,0 +1,120 @@
+"""The first minute of a study: a first front in closed form, the seconds of a trial, then the study is made."""
+
+import time
+from collections.abc import Callable, Iterator
+
+import msgspec
+import numpy as np
+
+from ..allocation import ALLOCATORS
+from ..errors import BudgetError
+from ..layers import network_cost
+from ..progressive import attach, fine_tune
+from ..records import ClosedFormPoint, StudyRecord
+from ..study import Ledger, settings
+from .session import METHOD_VERSION, Session
+from .trial import untrained
+
+SEED_RATIOS = 6  # closed-form allocations that are measured untrained, and enqueued as the first trials
+BASELINE_RATIOS = 4  # ratios of every baseline that takes one
+PROBE_STEPS = 4  # timed to estimate the seconds of a trial
+
+
+def found_study(session: Session, on_point: Callable[[ClosedFormPoint], None] | None = None) -> StudyRecord:
+    """Makes the study: measures the closed form, writes the record, queues the first trials and the baselines."""
+    began = time.perf_counter()
+    points = []
+    for point in closed_form(session):
+        points.append(point)
+        if on_point:
+            on_point(point)
+    seconds_per_point = (time.perf_counter() - began) / len(points)
+    study, subject = session.study, session.subject
+    record = StudyRecord(
+        name=study.name,
+        network=subject.spec,
+        form=study.ranks.form,
+        objectives=study.search.objectives,
+        dense=subject.dense,
+        ratio=study.ranks.ratio,
+        accuracy_floor=study.ranks.accuracy_floor,
+        settings=settings(study),
+        fingerprint=session.fingerprint,
+        splits={
+            "train": len(subject.splits.train),
+            "search": len(subject.splits.search),
+            "test": len(subject.splits.test) if subject.splits.test else 0,
+        },
+        protocol=subject.splits.protocol,
+        closed_form=tuple(points),
+        machine=subject.machine,
+        seconds_per_trial=seconds_of_trial(session, points[len(points) // 2], seconds_per_point),
+        method_version=METHOD_VERSION,
+    )
+
+    def fill(ledger: Ledger) -> None:
+        for values in session.variables.seeds(ratios(session, SEED_RATIOS)):
+            ledger.enqueue(values, "closed form")
+
+    session.ledger.create(record, fill)
+    return session.ledger.record
+
+
+def ratios(session: Session, number: int) -> list[float]:
+    """``number`` compression ratios over the study's box, equally spaced in log2."""
+    return [float(r) for r in np.geomspace(*session.study.ranks.ratio, number)]
+
+
+def closed_form(session: Session) -> Iterator[ClosedFormPoint]:
+    """Rate–distortion allocations over the study's range, untrained, each measured in about a second."""
+    for ratio in ratios(session, SEED_RATIOS):
+        configuration = session.variables.allocate(ratio, {}, {})
+        measured = untrained(session.subject, session.bases, configuration, session.form)[1]
+        cost = network_cost(session.subject.spec, configuration, session.form)
+        yield ClosedFormPoint(f"rate-distortion@{ratio:.2f}", configuration, cost.compression_ratio, measured)
+
+
+def seconds_of_trial(session: Session, point: ClosedFormPoint, seconds_per_point: float) -> float:
+    """An estimate from a few real steps and from what measuring took."""
+    schedule, recipe = session.variables.default_training()
+    subject = session.subject
+    few = msgspec.structs.replace(recipe, images=recipe.batch * PROBE_STEPS)
+    network = attach(subject.network, session.bases, point.configuration)
+    trained = fine_tune(
+        network,
+        subject.splits.train,
+        few,
+        schedule,
+        task=subject.task,
+        teacher=subject.network,
+        precision=subject.precision,
+        device=subject.device,
+    )
+    return trained.seconds_per_step * recipe.steps + 2 * seconds_per_point  # milestones are measured too
+
+
+def enqueue_baselines(session: Session) -> list[str]:
+    """Queues the study file's baselines that are not there yet, each that takes a ratio at several over the range.
+
+    Returns:
+        What was left out, and why: a ratio that a baseline cannot reach.
+    """
+    schedule, recipe = session.variables.default_training()
+    left_out = []
+    for name in session.study.search.baselines:
+        allocator = ALLOCATORS[name]
+        for ratio in ratios(session, BASELINE_RATIOS) if allocator.takes_ratio else [None]:
+            origin = f"baseline {name}" + (f"@{ratio:.2f}" if ratio else "")
+            try:
+                configuration = allocator(
+                    session.subject.spec,
+                    session.tables,
+                    ratio,
+                    form=session.form,
+                    multiple_of=session.study.ranks.multiple_of,
+                )
+            except BudgetError as error:
+                left_out.append(f"{origin}: {error}")
+            else:
+                session.ledger.enqueue_plan(configuration, schedule, recipe, origin)
+    return left_out

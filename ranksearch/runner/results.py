@@ -1,0 +1,75 @@
+"""What is read from a study that has run: its front, its report. Needs neither network nor data, and no torch."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import optuna
+from rich.console import Console
+
+from ..errors import StudyFileError
+from ..front import front, trial_table, write_table
+from ..records import StudyHistory
+from ..report import write_report
+from ..study import Ledger, SearchSection, StudyFile, open_storage, read_study, template
+from .tables import finalists_table, front_table
+
+
+def opened_file(path: Path, overrides: Mapping[str, Any]) -> StudyFile:
+    """The study file, with entries of ``[search]`` replaced by what the command line gave.
+
+    Raises:
+        StudyFileError: as :func:`~ranksearch.study.read_study`, or an option that is not allowed.
+    """
+    optuna.logging.set_verbosity(optuna.logging.WARNING)
+    study = read_study(path)
+    given = {key: value for key, value in overrides.items() if value is not None}
+    try:
+        search = msgspec.convert(msgspec.to_builtins(study.search) | given, SearchSection)
+    except msgspec.ValidationError as error:
+        raise StudyFileError(f"--{' --'.join(given)}: {error}") from None
+    return msgspec.structs.replace(study, search=search)
+
+
+def write_template(output: Path, *, model: str, data: str, weights: str, force: bool) -> None:
+    """Writes a commented study file.
+
+    Raises:
+        StudyFileError: the file exists.
+    """
+    if output.exists() and not force:
+        raise StudyFileError(f"{output} exists; --force overwrites it")
+    output.parent.mkdir(parents=True, exist_ok=True)
+    output.write_text(template(model, data, name=output.stem, weights=weights, search=500))
+
+
+def read_history(study: StudyFile) -> StudyHistory:
+    """Everything in the study's storage; it must have been made.
+
+    Raises:
+        StudyFileError: there is no such study yet.
+        StorageError: the storage cannot be reached.
+    """
+    return Ledger(open_storage(study.storage_url, create=False), study.name).history()
+
+
+def show_front(study: StudyFile, files: Sequence[Path], console: Console) -> None:
+    """Prints the Pareto front and the finalists; writes the table of all trials into ``files``."""
+    history = read_history(study)
+    table = trial_table(history)
+    records = {t.number: t.record for t in history.finished() if t.record}
+    console.print(front_table([(int(n), records[int(n)]) for n in front(table)["number"]], history))
+    if finalists := [t.record for t in history.finished("finalists") if t.record]:
+        console.print(finalists_table(finalists))
+    for path in files:
+        write_table(table, path)
+        console.print(f"{path} written", highlight=False, soft_wrap=True)
+
+
+def make_report(studies: Sequence[StudyFile], output: Path | None) -> Path:
+    """Writes the page of one study, or of several overlaid; ``./reports/NAME/index.html`` unless told otherwise."""
+    path = output or Path("reports") / "+".join(study.name for study in studies) / "index.html"
+    if path.suffix != ".html":
+        path = path / "index.html"
+    return write_report([read_history(study) for study in studies], path)

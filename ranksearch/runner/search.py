@@ -1,0 +1,109 @@
+"""``ranksearch search``: the first minute, the trials, the baselines; run again, it goes on."""
+
+import time
+
+from rich.console import Console
+
+from ..records import ClosedFormPoint, StudyHistory
+from ..study import StudyFile
+from .founding import enqueue_baselines, found_study
+from .launcher import run_workers
+from .progress import display, duration, summary
+from .session import Session, open_session
+from .tables import closed_form_table, layers_table, left_dense_table
+from .worker import Budget, run_baselines, search_trials
+
+
+def search_study(
+    study: StudyFile, *, device: str | None = None, workers: int | None = None, console: Console
+) -> StudyHistory:
+    """Makes or resumes a study and runs it to its budget.
+
+    Args:
+        workers: processes that share out the cores; 1 works in this one.
+
+    Raises:
+        StudyChangedError, BudgetError, DenseAccuracyError, …: before any trial, with the remedy.
+        KeyboardInterrupt: the running trial was handed back; the same command goes on.
+    """
+    began = time.monotonic()
+    workers = workers or study.search.workers
+    session = open_session(study, device=device)
+    first_minute(session, console)
+    ledger = session.ledger
+    ledger.reap(resume=True)
+    left_out = enqueue_baselines(session)
+    for reason in left_out:
+        console.print(f"not run: {reason}", highlight=False, soft_wrap=True)
+    search = study.search
+    estimate(session, workers, console)
+    deadline = began + search.minutes * 60 if search.minutes else float("inf")
+    budget = Budget(search.trials, deadline)
+    if workers > 1:
+        arguments = ["--trials", str(search.trials)]
+        if search.minutes:
+            arguments += ["--minutes", f"{max(0.0, deadline - time.monotonic()) / 60:.4f}"]
+        if device or search.device:
+            arguments += ["--device", str(device or search.device)]
+        if search.storage != "sqlite":
+            arguments += ["--storage", search.storage]
+        run_workers(study.path, workers, arguments, ledger, search.trials, console)
+    else:
+        for ended in work(session, budget, console):
+            if ended:
+                console.print(f"stopped: {ended}", highlight=False, soft_wrap=True)
+    history = ledger.history()
+    console.print(f"{study.name}: {summary(history)}", highlight=False, soft_wrap=True)
+    return history
+
+
+def work(session: Session, budget: Budget, console: Console) -> list[str]:
+    """What one worker does: trials, then baselines. Returns why each ended, if early."""
+    done = session.ledger.counts().finished
+    with display(budget.trials, done, console) as shows:
+        ended = [search_trials(session, budget, shows)]
+    counts = session.ledger.counts("baselines")
+    with display(counts.finished + counts.waiting + counts.running, counts.finished, console) as shows:
+        return [*ended, run_baselines(session, budget, shows)]
+
+
+def first_minute(session: Session, console: Console) -> None:
+    """Prints the dense check and the layers; makes the study, showing its closed-form front as it is measured."""
+    subject, study = session.subject, session.study
+    console.print(
+        f"{study.name}: dense network {subject.dense.accuracy:.2%} on {len(subject.splits.search):,} search images, "
+        f"{subject.spec.params:,} parameters, {subject.spec.macs:,} MACs; {subject.machine.device}, "
+        f"{subject.machine.threads} threads, {subject.precision.name}",
+        highlight=False,
+        soft_wrap=True,
+    )
+    if session.ledger.exists:
+        counts = session.ledger.counts()
+        console.print(f"resumed: {counts.finished} trials finished before", highlight=False)
+        return
+    for sentence in subject.splits.protocol:
+        console.print(f"  {sentence}", highlight=False, soft_wrap=True, markup=False)
+    console.print(layers_table(subject.spec, session.form))
+    if subject.spec.left_dense:
+        console.print(left_dense_table(subject.spec))
+
+    points: list[ClosedFormPoint] = []
+    found_study(session, points.append)
+    console.print(closed_form_table(points))
+
+
+def estimate(session: Session, workers: int, console: Console) -> None:
+    """Prints seconds per trial and when the search will have finished."""
+    counts, baselines = session.ledger.counts(), session.ledger.counts("baselines")
+    seconds = session.ledger.record.seconds_per_trial
+    left = max(0, session.study.search.trials - counts.finished) + baselines.waiting
+    total = left * seconds  # workers share the same cores: more of them do not shorten it much
+    limit = session.study.search.minutes
+    console.print(
+        f"about {duration(seconds)} per trial; {left} to go ({baselines.waiting} of them baselines): about "
+        f"{duration(total)}{f', at most {limit:g} min' if limit else ''}, until "
+        f"{time.strftime('%H:%M', time.localtime(time.time() + min(total, (limit or float('inf')) * 60)))}; "
+        "Ctrl-C stops, the same command goes on",
+        highlight=False,
+        soft_wrap=True,
+    )

@@ -1,0 +1,109 @@
+"""One process's hold on a study: its subject, error tables, variables and books."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from ..allocation import RateDistortion, attainable_ratio
+from ..decomposition import NestedBases
+from ..errors import BudgetError
+from ..layers import ErrorTable, Form, RankConfiguration
+from ..records import DecaySchedule, Recipe, trial_key, trial_seed
+from ..study import Ledger, StudyFile, Variables, fingerprint, open_storage, require_same, settings
+from .network_store import NetworkStore
+from .subject import Subject, study_subject
+from .trial import Plan
+
+METHOD_VERSION = 1  # of what turns a configuration into a measurement
+
+
+@dataclass(frozen=True)
+class Session:
+    """What a process needs to work on a study.
+
+    Attributes:
+        subject: the dense network and its data on this machine.
+        bases: nested bases by layer.
+        variables: of the search, with their decoding.
+        ledger: the study in its storage.
+        store: the measured networks of the front.
+    """
+
+    study: StudyFile
+    subject: Subject
+    bases: Mapping[str, NestedBases]
+    variables: Variables
+    ledger: Ledger
+    store: NetworkStore
+
+    @property
+    def form(self) -> Form:
+        return self.study.ranks.form
+
+    @property
+    def tables(self) -> dict[str, ErrorTable]:
+        return {name: bases.table for name, bases in self.bases.items()}
+
+    def plan(
+        self, configuration: RankConfiguration, schedule: DecaySchedule, recipe: Recipe, origin: str = "sampler"
+    ) -> Plan:
+        """A trial's plan; its seed follows from the study's and from what it is to do."""
+        seed = trial_seed(self.study.search.seed, trial_key(configuration, schedule, recipe))
+        return Plan(configuration, schedule, recipe, seed, origin)
+
+    @property
+    def fingerprint(self) -> dict[str, str]:
+        """Digests of everything that changes a measurement or the space."""
+        return fingerprint(
+            settings(self.study),
+            self.variables.described(),
+            weights=self.subject.weights,
+            splits=self.subject.splits.fingerprint,
+            method=METHOD_VERSION,
+        )
+
+
+def open_session(study: StudyFile, *, device: str | None = None) -> Session:
+    """Opens a study, whether it was made before or not; nothing is measured but the dense network.
+
+    Raises:
+        StudyChangedError: it was made under other conditions.
+        BudgetError: the study's box cannot be attained.
+        StorageError: the storage cannot be reached.
+    """
+    ledger = Ledger(open_storage(study.storage_url), study.name)
+    earlier = ledger.record if ledger.exists else None
+    subject = study_subject(study, device=device, precision=earlier.machine.precision if earlier else None)
+    session = make_session(study, subject, ledger)
+    if earlier:
+        require_same(study.name, earlier.fingerprint, session.fingerprint, earlier.settings, settings(study))
+    return session
+
+
+def make_session(study: StudyFile, subject: Subject, ledger: Ledger) -> Session:
+    """Decomposes the network once and sets up what follows from the study file.
+
+    Raises:
+        BudgetError: the study's box cannot be attained.
+    """
+    require_attainable(study, subject)
+    bases = subject.bases()
+    tables = {name: b.table for name, b in bases.items()}
+    allocate = RateDistortion(subject.spec, tables, study.ranks.form, study.ranks.multiple_of)
+    variables = Variables(study, subject.spec, allocate, len(subject.splits.train))
+    return Session(study, subject, bases, variables, ledger, NetworkStore.of(study))
+
+
+def require_attainable(study: StudyFile, subject: Subject) -> None:
+    """Raises :class:`BudgetError` where the box lies outside what the network can reach."""
+    ranks = study.ranks
+    highest = attainable_ratio(subject.spec, ranks.form, ranks.multiple_of)
+    if ranks.ratio[1] > highest or ranks.ratio[0] < 1:
+        raise BudgetError(
+            f"ranks.ratio = [{ranks.ratio[0]:g}, {ranks.ratio[1]:g}] must lie within 1 and {highest:.2f}, the ratio "
+            f"with every rank at its smallest ({ranks.form} count; {subject.spec.fixed_params:,} parameters stay dense)"
+        )
+    if ranks.accuracy_floor >= subject.dense.accuracy:
+        raise BudgetError(
+            f"ranks.accuracy_floor = {ranks.accuracy_floor:g} must lie below the dense network's "
+            f"{subject.dense.accuracy:.4f} on the search split"
+        )

@@ -1,0 +1,240 @@
+"""The subject of a study on this machine: the dense network, its data, and what every trial is compared with."""
+
+import os
+import platform
+from dataclasses import dataclass
+from functools import cached_property
+from importlib.metadata import version
+
+import torch
+from msgspec import to_builtins
+from torch import nn
+
+from ..decomposition import NestedBases, network_bases
+from ..errors import DataError, DenseAccuracyError, StudyFileError
+from ..layers import NetworkSpec
+from ..networks import (
+    Examples,
+    Splits,
+    build_network,
+    concatenate,
+    load_weights,
+    make_splits,
+    walk,
+    weights_fingerprint,
+)
+from ..progressive import CLASSIFICATION, Precision, Task, predict, probe_precision
+from ..records import Machine, Measurement
+from ..study import StudyFile
+from .dense_training import train_dense
+
+DEVICES = ("cpu", "cuda", "mps")
+
+
+@dataclass(frozen=True)
+class Stage:
+    """What a training reads and what it is measured on.
+
+    Attributes:
+        split: name of the measured split, ``"search"`` or ``"test"``.
+        dense_outputs: of the dense network on ``measured``, (images, …), float32 on the CPU.
+        precision: of re-estimation and measuring: the fast one while searching, float32 for the last word.
+    """
+
+    split: str
+    train: Examples
+    measured: Examples
+    dense_outputs: torch.Tensor
+    precision: Precision
+
+
+@dataclass(frozen=True)
+class Subject:
+    """Everything a trial needs besides its own configuration.
+
+    Attributes:
+        network: dense, in evaluation mode, on ``device``; never changed.
+        spec: its layers and costs.
+        splits: train, search, test.
+        task: loss, score, and distance from the dense outputs.
+        dense: the dense network's measurement on the search split.
+        weights: fingerprint of the dense weights.
+        reestimate: training images for batch-norm re-estimation.
+    """
+
+    network: nn.Module
+    spec: NetworkSpec
+    splits: Splits
+    task: Task
+    precision: Precision
+    device: torch.device
+    dense: Measurement
+    weights: str
+    reestimate: int
+
+    @property
+    def machine(self) -> Machine:
+        return Machine(
+            device=torch.cuda.get_device_name() if self.device.type == "cuda" else self.device.type,
+            processor=processor_name(),
+            threads=torch.get_num_threads(),
+            precision=self.precision.name,
+            versions={p: version(p) for p in ("ranksearch", "torch", "optuna")} | {"python": platform.python_version()},
+        )
+
+    @cached_property
+    def search_stage(self) -> "Stage":
+        """Every decision: train on *train*, measure on *search*."""
+        return self._stage("search", self.splits.train, self.splits.search, self.precision)
+
+    @cached_property
+    def final_stage(self) -> "Stage":
+        """After selection: train on train + search, as the literature does, and measure on *test*."""
+        if self.splits.test is None:
+            raise DataError("test accuracy is reported here, but the data source has no test split")
+        everything = concatenate(self.splits.train, self.splits.search)
+        return self._stage("test", everything, self.splits.test, Precision(channels_last=self.precision.channels_last))
+
+    def _stage(self, split: str, train: Examples, measured: Examples, precision: Precision) -> "Stage":
+        outputs = predict(self.network, measured, precision=precision, device=self.device)
+        return Stage(split, train, measured, outputs, precision)
+
+    def bases(self) -> dict[str, NestedBases]:
+        """Nested bases and error tables of all layers; seconds, made once per process."""
+        return network_bases(self.network, self.spec)
+
+
+def study_subject(
+    study: StudyFile, *, device: str | None = None, precision: str | None = None, check: bool = True
+) -> Subject:
+    """Builds network and data as the study file says, and measures the dense network.
+
+    Args:
+        device: ``cpu``, ``cuda`` or ``mps``; by default the best there is.
+        precision: the name of one that an earlier session of the study chose; probed otherwise.
+        check: whether a dense network near chance is refused.
+
+    Raises:
+        DenseAccuracyError: near chance, or below ``expect_accuracy``.
+        NetworkError, WeightsError, DataError, StudyFileError: what the study file names does not fit together.
+    """
+    chosen = torch_device(device or study.search.device)
+    splits = make_splits(
+        study.data.source,
+        search=study.data.search,
+        normalize=to_builtins(study.data.normalize),
+        augment=study.data.augment,
+        size=study.data.size,
+        seed=study.search.seed,
+        base=study.folder,
+        weights_seen=study.network.weights not in ("train", "none"),
+    )
+    if splits.classes is None:
+        raise DataError(f"{study.data.source}: labels must be integers; use ranksearch.search() for your own loss")
+    with torch.random.fork_rng(devices=[]):  # equal studies start from equal networks
+        torch.manual_seed(study.search.seed)
+        network = build_network(study.network.model, classes=splits.classes, arguments=study.network.arguments)
+    if study.network.weights == "train":
+        network = train_dense(network, splits, study, chosen)
+    elif study.network.weights != "none":
+        load_weights(network, study.resolve(study.network.weights))
+    return make_subject(
+        network,
+        splits,
+        include=study.ranks.include,
+        exclude=study.ranks.exclude,
+        device=chosen,
+        precision=precision,
+        reestimate=study.data.reestimate,
+        expect_accuracy=study.network.expect_accuracy,
+        check=check,
+    )
+
+
+def make_subject(
+    network: nn.Module,
+    splits: Splits,
+    *,
+    task: Task = CLASSIFICATION,
+    include: tuple[str, ...] = ("*",),
+    exclude: tuple[str, ...] = (),
+    device: torch.device,
+    precision: str | None = None,
+    reestimate: int = 2000,
+    expect_accuracy: float | None = None,
+    check: bool = True,
+) -> Subject:
+    """Walks the network, chooses the precision and measures the dense network on the search split."""
+    network = network.to(device).eval()
+    spec = walk(network, splits.train.example().to(device), include, exclude)
+    chosen = Precision.parse(precision) if precision else probe(network, splits.train, task, device)
+    outputs = predict(network, splits.search, precision=chosen, device=device)
+    accuracy = task.score(outputs, splits.search.targets)
+    if check:
+        check_dense(accuracy, splits.classes, expect_accuracy)
+    return Subject(
+        network=network,
+        spec=spec,
+        splits=splits,
+        task=task,
+        precision=chosen,
+        device=device,
+        dense=Measurement(accuracy, 0.0, "search", len(splits.search)),
+        weights=weights_fingerprint(network),
+        reestimate=reestimate,
+    )
+
+
+def check_dense(accuracy: float, classes: int | None, expected: float | None) -> None:
+    """Raises :class:`DenseAccuracyError` where searching would be pointless: near chance, or below what is expected."""
+    causes = "the usual causes: [data] normalize differs from training, label order, or the wrong checkpoint"
+    if expected is not None and accuracy < expected:
+        raise DenseAccuracyError(
+            f"the dense network reaches {accuracy:.2%} on the search split, below network.expect_accuracy = "
+            f"{expected:.2%}; {causes}"
+        )
+    chance = 1 / classes if classes else 0.0
+    if classes and accuracy < chance + 0.5 * (1 - chance) * min(1.0, 10 * chance) * 0.5 and accuracy < 2 * chance:
+        raise DenseAccuracyError(
+            f"the dense network reaches {accuracy:.2%} on the search split, near chance ({chance:.2%} for {classes} "
+            f'classes); {causes}; weights = "none" serves `layers` only'
+        )
+
+
+def probe(network: nn.Module, train: Examples, task: Task, device: torch.device) -> Precision:
+    inputs, targets = next(train.batches(128, seed=0, device=device))
+    return probe_precision(network, inputs, targets, task)
+
+
+def torch_device(name: str | None) -> torch.device:
+    """The device by name, or the best there is.
+
+    Raises:
+        StudyFileError: unknown, or not on this machine.
+    """
+    there = {"cpu": True, "cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available()}
+    if name is None:
+        return torch.device("cuda" if there["cuda"] else "mps" if there["mps"] else "cpu")
+    kind = name.split(":")[0]
+    if kind not in there:
+        raise StudyFileError(f"device {name!r} is unknown; allowed: {', '.join(DEVICES)}")
+    if not there[kind]:
+        raise StudyFileError(
+            f"device {name!r} is not on this machine; it has {', '.join(k for k in there if there[k])}"
+        )
+    return torch.device(name)
+
+
+def processor_name() -> str:
+    """The processor's model name where the system tells."""
+    try:
+        with open("/proc/cpuinfo") as file:
+            return next(line.split(":", 1)[1].strip() for line in file if line.startswith("model name"))
+    except (OSError, StopIteration):
+        return platform.processor() or platform.machine()
+
+
+def share_cores(workers: int) -> None:
+    """Gives this process its share of the cores: two processes with all threads each collapse."""
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    torch.set_num_threads(max(1, cores // workers))

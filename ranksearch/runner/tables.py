@@ -1,0 +1,101 @@
+"""Tables for the terminal: layers, closed-form front, Pareto front, finalists, evaluations."""
+
+from collections.abc import Iterable, Sequence
+
+import numpy as np
+from rich.markup import escape
+from rich.table import Table
+
+from ..layers import LayerRanks, NetworkSpec, full_ranks, params_table
+from ..layers.configuration import as_tuple
+from ..records import ClosedFormPoint, StudyHistory, TrialRecord
+
+
+def table(title: str, *columns: str) -> Table:
+    """An empty table; numbers stand right, the first column left."""
+    made = Table(title=title, title_justify="left", box=None, pad_edge=False, header_style="bold")
+    for i, column in enumerate(columns):
+        made.add_column(column, justify="left" if i == 0 else "right", overflow="fold")
+    return made
+
+
+def ranks_text(ranks: LayerRanks) -> str:
+    """Ranks for a reader: ``12×8``, ``5``, or ``dense``."""
+    return "×".join(map(str, as_tuple(ranks))) or "dense"
+
+
+def layers_table(network: NetworkSpec, form: str) -> Table:
+    """Compressible layers: kernel, legal ranks, dense cost, and the smallest they can become."""
+    made = table("Compressed", "layer", "kernel", "stride", "ranks", "params", "MACs", "smallest")
+    for spec in network.layers:
+        kernel = f"{spec.channels_out}×{spec.channels_in}" + ("×%d×%d" % spec.kernel if spec.kind == "conv2d" else "")  # noqa: UP031
+        smallest = int(np.min(params_table(spec, "plain" if form == "plain" else "pivoted")))
+        made.add_row(
+            escape(spec.name),
+            kernel,
+            "×".join(map(str, spec.stride)),
+            " ".join(f"{mode} 1…{full}" for mode, full in zip(spec.modes, full_ranks(spec), strict=True)),
+            f"{spec.params:,}",
+            f"{spec.macs:,}",
+            f"{smallest:,}",
+        )
+    made.add_row("all", "", "", "", f"{network.params:,}", f"{network.macs:,}", "", style="bold")
+    return made
+
+
+def left_dense_table(network: NetworkSpec) -> Table:
+    """Layers that stay dense, each with its reason."""
+    made = table("Left dense", "layer", "type", "params", "reason")
+    made.columns[-1].justify = "left"
+    for left in network.left_dense:
+        made.add_row(escape(left.name), left.type, f"{left.params:,}", escape(left.reason))
+    return made
+
+
+def closed_form_table(points: Sequence[ClosedFormPoint]) -> Table:
+    """The first front: allocation alone, untrained."""
+    made = table("Closed form, untrained (batch norm re-estimated)", "allocation", "ratio", "accuracy", "distance")
+    for p in points:
+        made.add_row(p.label, f"{p.compression_ratio:.2f}×", f"{p.measured.accuracy:.2%}", f"{p.measured.distance:.3f}")
+    return made
+
+
+def front_table(rows: Iterable[tuple[int, TrialRecord]], history: StudyHistory) -> Table:
+    """Trials of a front, by ratio: accuracy, both counts, MAC ratio, schedule."""
+    made = table(
+        f"Pareto front of {history.study.name} on the search split (dense {history.study.dense.accuracy:.2%})",
+        *("trial", "accuracy", "pivoted", "plain", "MACs", "params", "decay", "lr"),
+    )
+    for number, r in rows:
+        decay = (
+            r.schedule.shape
+            if r.schedule.shape == "none"
+            else f"{r.schedule.shape} {r.schedule.fade} to {r.schedule.end:.2f}"
+        )
+        made.add_row(
+            str(number),
+            f"{r.measured.accuracy:.2%}",
+            f"{r.pivoted.compression_ratio:.2f}×",
+            f"{r.plain.compression_ratio:.2f}×",
+            f"{r.counted.mac_ratio:.2f}×",
+            f"{r.counted.params:,}",
+            decay,
+            f"{r.recipe.lr:.3g}",
+        )
+    return made
+
+
+def finalists_table(records: Iterable[TrialRecord]) -> Table:
+    """Long trainings: test accuracy by seed."""
+    made = table("Full fine-tuning (test split)", "run", "seed", "test accuracy", "pivoted", "plain", "MACs", "seconds")
+    for r in records:
+        made.add_row(
+            escape(r.origin),
+            str(r.seed),
+            r.failure or f"{r.measured.accuracy:.2%}",
+            f"{r.pivoted.compression_ratio:.2f}×",
+            f"{r.plain.compression_ratio:.2f}×",
+            f"{r.counted.mac_ratio:.2f}×",
+            f"{r.cost.seconds:.0f}",
+        )
+    return made

@@ -1,0 +1,207 @@
+"""Verbs that need the network and its data: layers, allocate, finetune, evaluate, and a worker's work."""
+
+import time
+from collections.abc import Sequence
+from pathlib import Path
+
+import torch
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+
+from ..allocation import ALLOCATORS
+from ..errors import BudgetError, nearest
+from ..export import Evaluation, compare_latency, evaluate, load_compressed, read_ranks
+from ..layers import Form, network_cost
+from ..records import RankFile, TrialRecord, require_fit
+from ..study import Ledger, StudyFile, open_storage
+from .finetune import finetune
+from .network_store import NetworkStore
+from .progress import duration
+from .results import read_history
+from .search import work
+from .session import open_session
+from .subject import Subject, share_cores, study_subject
+from .tables import finalists_table, layers_table, left_dense_table, table
+from .take_away import EXPORTS, export
+from .trial import Plan, untrained
+from .worker import Budget
+
+
+def work_on(study: StudyFile, *, share: int, device: str | None, console: Console) -> None:
+    """One more worker on a study that was made by ``search``."""
+    share_cores(share)
+    _ = Ledger(open_storage(study.storage_url, create=False), study.name).record  # refuses where there is none
+    session = open_session(study, device=device)
+    minutes = study.search.minutes
+    deadline = time.monotonic() + minutes * 60 if minutes else float("inf")
+    for ended in work(session, Budget(study.search.trials, deadline), console):
+        if ended:
+            console.print(f"stopped: {ended}", highlight=False, soft_wrap=True)
+
+
+def show_layers(study: StudyFile, device: str | None, console: Console) -> None:
+    """Prints what will be compressed, what not and why, and the data's splits; weights may be ``"none"``."""
+    subject = study_subject(study, device=device, check=False)
+    console.print(layers_table(subject.spec, study.ranks.form))
+    console.print(left_dense_table(subject.spec))
+    for sentence in subject.splits.protocol:
+        console.print(sentence, highlight=False, soft_wrap=True, markup=False)
+    console.print(f"dense network: {subject.dense.accuracy:.2%} on the search split", highlight=False)
+
+
+def allocate_ranks(
+    study: StudyFile, allocator: str, ratio: float, output: Path | None, device: str | None, console: Console
+) -> RankFile:
+    """Chooses ranks in closed form, measures them untrained, writes the rank file.
+
+    Raises:
+        BudgetError: unknown allocator, or a ratio that it cannot reach.
+    """
+    if allocator not in ALLOCATORS:
+        raise BudgetError(f"no allocator {allocator!r}{nearest(allocator, list(ALLOCATORS))}")
+    subject = study_subject(study, device=device)
+    bases, rule, form = subject.bases(), ALLOCATORS[allocator], study.ranks.form
+    configuration = rule(
+        subject.spec,
+        {name: b.table for name, b in bases.items()},
+        ratio if rule.takes_ratio else None,
+        form=form,
+        multiple_of=study.ranks.multiple_of,
+    )
+    measured = untrained(subject, bases, configuration, form)[1]
+    plain, pivoted = (network_cost(subject.spec, configuration, f) for f in ("plain", "pivoted"))
+    ranks = RankFile(
+        network={"model": study.network.model, "weights": subject.weights},
+        configuration=configuration,
+        form=form,
+        objectives={
+            f"{name}_{f}": getattr(cost, name)
+            for f, cost in (("plain", plain), ("pivoted", pivoted))
+            for name in ("params", "macs", "compression_ratio", "mac_ratio")
+        },
+        measured=measured,
+        provenance={"study": study.name, "allocator": allocator, "trained": False},
+    )
+    console.print(
+        f"{allocator}: {pivoted.compression_ratio:.2f}× pivoted, {plain.compression_ratio:.2f}× plain; untrained "
+        f"{measured.accuracy:.2%} on the search split (dense {subject.dense.accuracy:.2%})",
+        highlight=False,
+        soft_wrap=True,
+    )
+    path = output or Path(f"{study.name}-{allocator}.json")
+    ranks.write(path)
+    console.print(f"{path} written", highlight=False, soft_wrap=True)
+    return ranks
+
+
+def export_selected(study: StudyFile, selection: str, output: Path | None, to: str) -> list[Path]:
+    """Writes the rank files or networks that ``selection`` names."""
+    default = Path(f"{study.name}-{selection.replace('=', '-')}{EXPORTS.get(to, '')}")
+    if output is None and selection == "all":
+        default = Path(f"{study.name}-front")
+    store = NetworkStore.of(study)
+    return export(read_history(study), selection, output or default, store, to)
+
+
+def finetune_files(
+    study: StudyFile,
+    files: Sequence[Path],
+    *,
+    epochs: int | None,
+    seeds: int | None,
+    folder: Path | None,
+    device: str | None,
+    console: Console,
+) -> list[TrialRecord]:
+    """Trains the rank files to full length beside the dense control and prints test accuracies."""
+    ranks = {path.stem: RankFile.read(path) for path in files}
+    session = open_session(study, device=device)
+    began = time.monotonic()
+
+    def on_step(plan: Plan, done: int, of: int) -> None:
+        if done % max(1, of // 20) == 0 or done == of:
+            console.print(
+                f"{plan.origin}, seed {plan.seed}: step {done}/{of}, {duration(time.monotonic() - began)}",
+                highlight=False,
+                soft_wrap=True,
+            )
+
+    records = finetune(
+        session,
+        ranks,
+        epochs=epochs or study.finetune.epochs,
+        seeds=seeds or study.finetune.seeds,
+        changes=study.finetune.changes,
+        folder=folder or study.folder / f"{study.name}.finetune",
+        on_step=on_step,
+    )
+    stage = session.subject.final_stage
+    dense = session.subject.task.score(stage.dense_outputs, stage.measured.targets)
+    console.print(finalists_table(records))
+    console.print(f"dense network without further training: {dense:.2%} on the test split", highlight=False)
+    return records
+
+
+def evaluate_file(study: StudyFile, file: Path, device: str | None, console: Console) -> list[Evaluation]:
+    """Measures a rank file (truncated, untrained) or a compressed checkpoint on test, beside the dense network."""
+    subject = study_subject(study, device=device)
+    checkpoint = file.suffix == ".safetensors"
+    ranks = read_ranks(file) if checkpoint else RankFile.read(file)
+    require_fit(ranks.configuration, subject.spec, str(file))
+    if checkpoint:
+        compressed = load_compressed(subject.network, file)
+    else:
+        form: Form = "plain" if ranks.form == "plain" else "pivoted"
+        compressed = untrained(subject, subject.bases(), ranks.configuration, form)[0]
+        console.print(f"{file} holds ranks, no weights: truncated without training", highlight=False, soft_wrap=True)
+    networks = {"dense": subject.network, file.name: compressed.to(subject.device)}
+    found = evaluations(subject, networks)
+    console.print(evaluations_table(found))
+    plain, pivoted = (network_cost(subject.spec, ranks.configuration, f) for f in ("plain", "pivoted"))
+    console.print(
+        f"compression ratio {pivoted.compression_ratio:.2f}× pivoted, {plain.compression_ratio:.2f}× plain; MAC ratio "
+        f"{pivoted.mac_ratio:.2f}× pivoted, {plain.mac_ratio:.2f}× plain",
+        highlight=False,
+        soft_wrap=True,
+    )
+    return found
+
+
+def evaluations(subject: Subject, networks: dict[str, torch.nn.Module]) -> list[Evaluation]:
+    """Accuracy on test, size, and latency in turn."""
+    stage = subject.final_stage
+    example = subject.splits.train.example().to(subject.device)
+    latency = compare_latency(networks, example)
+    return [
+        evaluate(
+            label,
+            network,
+            stage.measured,
+            dense_outputs=stage.dense_outputs,
+            task=subject.task,
+            split=stage.split,
+            precision=stage.precision,
+            device=subject.device,
+            latency=latency[label],
+        )
+        for label, network in networks.items()
+    ]
+
+
+def evaluations_table(evaluations: Sequence[Evaluation]) -> Table:
+    """Networks side by side."""
+    batches = [latency.batch for latency in evaluations[0].latency]
+    made = table(
+        f"On the {evaluations[0].measured.split} split ({evaluations[0].measured.images:,} images)",
+        *("network", "accuracy", "params", "MiB", *(f"ms, batch {b} (quartiles)" for b in batches)),
+    )
+    for e in evaluations:
+        made.add_row(
+            escape(e.label),
+            f"{e.measured.accuracy:.2%}",
+            f"{e.params:,}",
+            f"{e.bytes / 2**20:.2f}",
+            *(f"{t.median * 1e3:.2f} ({t.lower * 1e3:.2f}–{t.upper * 1e3:.2f})" for t in e.latency),
+        )
+    return made

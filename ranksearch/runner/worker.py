@@ -1,0 +1,119 @@
+"""A worker: check the budget, run one trial, again; the database holds the truth, this process nothing."""
+
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import optuna
+
+from ..errors import RanksearchError
+from ..records import TrialRecord, trial_key
+from ..study import Room, origin_of, planned, run_one, sampler
+from .progress import Display
+from .session import Session
+from .take_away import rank_file
+from .trial import run_trial
+
+IDLE = 1.0  # seconds between two looks of a worker that waits for the others' last trials
+COPIES_IN_A_ROW = 5  # after so many known configurations the next one is drawn at random
+EXHAUSTED = 50  # known configurations in a row after which the space counts as exhausted
+FAILURES_IN_A_ROW = 3  # after so many a worker stops: the fault is hardly the configurations'
+
+#: what may go wrong in one trial (out of memory, a full disk) and not in the next
+TRANSIENT = (RuntimeError, MemoryError, OSError)
+
+
+class RepeatedFailureError(RanksearchError):
+    """Trial after trial failed in this worker."""
+
+
+@dataclass(frozen=True)
+class Budget:
+    """When to stop: at so many finished trials, or at a time of ``time.monotonic()``, whichever comes first."""
+
+    trials: int
+    deadline: float = float("inf")
+
+
+def search_trials(session: Session, budget: Budget, display: Display) -> str:
+    """Runs trials of the search until the budget is met.
+
+    Returns:
+        Why it ended, for the reader; empty where the budget of trials was met.
+    """
+    ledger, copies, failures = session.ledger, 0, 0
+    while True:
+        ledger.reap()
+        counts = ledger.counts()
+        if counts.finished >= budget.trials:
+            return ""
+        if time.monotonic() >= budget.deadline:
+            return "the time is over"
+        if counts.claimed - counts.waiting >= budget.trials:
+            time.sleep(IDLE)  # others are at the last trials; should one be lost, it comes back to the queue
+            continue
+        name = session.study.search.sampler if copies < COPIES_IN_A_ROW else "random"
+        study = ledger.study("trials", sampler(name, session.study.search.seed))
+        before = ledger.counts().copies
+        failures = 0 if _run_one(session, study, display, "trials") else failures + 1
+        _stop_after(failures, study)
+        copies = copies + 1 if ledger.counts().copies > before else 0
+        if copies >= EXHAUSTED:
+            return f"{EXHAUSTED} proposals in a row had been measured before: the space seems exhausted"
+
+
+def run_baselines(session: Session, budget: Budget, display: Display) -> str:
+    """Runs the queued baselines to the end of their queue, or of the time; returns why it ended, if early."""
+    ledger, failures = session.ledger, 0
+    while True:
+        ledger.reap()
+        counts = ledger.counts("baselines")
+        if not counts.waiting + counts.running:
+            return ""
+        if time.monotonic() >= budget.deadline:
+            return f"the time is over, {counts.waiting} baselines are left"
+        if not counts.waiting:
+            time.sleep(IDLE)
+            continue
+        study = ledger.study("baselines")
+        failures = 0 if _run_one(session, study, display, "baselines") else failures + 1
+        _stop_after(failures, study)
+
+
+def _run_one(session: Session, study: optuna.Study, display: Display, room: Room) -> bool:
+    """Runs one trial from its variables, or its plan, to its values; whether a result was kept."""
+    ledger = session.ledger
+    measured: dict[int, TrialRecord] = {}
+
+    def objective(trial: optuna.Trial) -> Sequence[float]:
+        given = planned(trial)
+        decoded = (
+            (given.configuration, given.schedule, given.recipe)
+            if given
+            else session.variables.decode(session.variables.suggest(trial))
+        )
+        plan = session.plan(*decoded, origin=origin_of(trial))
+        earlier = ledger.find(trial_key(plan.configuration, plan.schedule, plan.recipe), room)
+        if earlier:
+            return ledger.copy(trial, earlier)
+        network, record = run_trial(session.subject, session.bases, plan, session.form, on_step=display.step)
+        if network is not None and room == "trials":
+            # Before the trial is told: whoever is killed in between leaves a file too many, never one too few.
+            history = ledger.history()
+            ranks = rank_file(history.study, trial.number, record)
+            session.store.keep(trial.number, network, ranks, history, record)
+        measured[trial.number] = record
+        return ledger.finish(trial, record)
+
+    kept = run_one(study, objective, catch=TRANSIENT)
+    if kept:
+        for number, record in measured.items():
+            display.finished(ledger.history(), record, number, room)
+    return kept
+
+
+def _stop_after(failures: int, study: optuna.Study) -> None:
+    """Raises where too many trials failed in a row, with the reason of the last."""
+    if failures >= FAILURES_IN_A_ROW:
+        reason = study.get_trials(deepcopy=False)[-1].user_attrs.get("reason", "no reason given")
+        raise RepeatedFailureError(f"{failures} trials in a row failed, the last with: {reason}")

@@ -1,0 +1,254 @@
+"""The books of a study: its record, its queue, its trials and its budget, in one storage."""
+
+import collections
+import math
+import time
+import warnings
+from collections.abc import Callable, Mapping
+from functools import cached_property
+from typing import Any, Literal
+
+import msgspec
+import optuna
+from optuna.exceptions import DuplicatedStudyError, ExperimentalWarning
+from optuna.samplers import BaseSampler
+from optuna.study import StudyDirection
+from optuna.trial import TrialState
+
+from ..errors import StudyFileError
+from ..layers import RankConfiguration
+from ..records import DecaySchedule, Recipe, StudyHistory, StudyRecord, Trial, TrialRecord
+from . import abandoned
+from .rows import record_of, row, rows
+from .storage import SharedStorage
+
+Room = Literal["trials", "baselines", "finalists"]
+
+#: room → what the name of its Optuna study adds to the study's
+ROOMS: dict[Room, str] = {"trials": "", "baselines": "/baselines", "finalists": "/finalists"}
+
+PATIENCE = 60  # seconds that others wait for a study that is being made
+
+
+class Planned(msgspec.Struct, frozen=True):
+    """What a trial is to do that no variables express: a baseline."""
+
+    configuration: RankConfiguration
+    schedule: DecaySchedule
+    recipe: Recipe
+
+
+class Counts(msgspec.Struct, frozen=True):
+    """Trials of a room by state; copies finished without measuring anything of their own."""
+
+    finished: int
+    copies: int
+    failed: int
+    running: int
+    waiting: int
+
+    @property
+    def claimed(self) -> int:
+        """How much of a budget is used or spoken for; compared with it before a trial is asked for."""
+        return self.finished + self.running + self.waiting
+
+
+class Ledger:
+    """A study in its storage, one Optuna study per room.
+
+    Attributes of a study: ``record`` (:class:`StudyRecord`), ``ready``. Of a trial: ``worker``, ``record``
+    (:class:`TrialRecord`), and where they apply ``origin``, ``plan``, ``reason`` (why it failed), ``retry_of``.
+    """
+
+    def __init__(self, storage: SharedStorage, name: str) -> None:
+        self.storage, self.name = storage, name
+        self._measured: dict[Room, dict[str, int]] = {room: {} for room in ROOMS}  # trial key → number
+        self._seen: dict[Room, set[int]] = {room: set() for room in ROOMS}
+
+    @cached_property
+    def _cached(self) -> Any:
+        return optuna.storages.get_storage(self.storage)  # finished trials are read once
+
+    def study(self, room: Room = "trials", sampler: BaseSampler | None = None) -> optuna.Study:
+        """The Optuna study of a room."""
+        return optuna.load_study(study_name=self.name + ROOMS[room], storage=self._cached, sampler=sampler)
+
+    @property
+    def exists(self) -> bool:
+        """Whether the study was made, completely."""
+        return bool(self._attributes.get("ready"))
+
+    @property
+    def record(self) -> StudyRecord:
+        """What was fixed when the study was made.
+
+        Raises:
+            StudyFileError: it was not made yet.
+        """
+        attributes = self._attributes
+        if not attributes.get("ready"):
+            raise StudyFileError(f"study {self.name!r} has not been started yet: `ranksearch search` makes it")
+        return msgspec.convert(attributes["record"], StudyRecord)
+
+    def create(self, record: StudyRecord, fill: Callable[["Ledger"], None] = lambda ledger: None) -> bool:
+        """Makes the study once, however many processes try: its name is unique in the database.
+
+        Whoever takes the name writes the record, queues what ``fill`` queues, and sets ``ready``; the others wait
+        for it. Where the maker is gone or silent for :data:`PATIENCE` seconds, another completes the work.
+
+        Returns:
+            Whether this process made it; where not, :attr:`record` is another's.
+        """
+        try:
+            study = self._create("trials", record, load_if_exists=False)
+            study.set_user_attr("maker", abandoned.Worker.current().plain)
+        except DuplicatedStudyError:
+            if self._made_by_another():
+                return False
+        self._complete(record, fill)
+        return True
+
+    def _create(self, room: Room, record: StudyRecord, load_if_exists: bool) -> optuna.Study:
+        return optuna.create_study(
+            study_name=self.name + ROOMS[room],
+            storage=self._cached,
+            directions=[StudyDirection.MAXIMIZE] * len(record.objectives),
+            load_if_exists=load_if_exists,
+        )
+
+    def _made_by_another(self) -> bool:
+        until = time.monotonic() + PATIENCE
+        while not (attributes := self._attributes).get("ready"):
+            maker = attributes.get("maker")
+            if time.monotonic() > until or (maker and msgspec.convert(maker, abandoned.Worker).gone):
+                return False
+            time.sleep(0.1)
+        return True
+
+    def _complete(self, record: StudyRecord, fill: Callable[["Ledger"], None]) -> None:
+        for room in ROOMS:
+            study = self._create(room, record, load_if_exists=True)
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore", ExperimentalWarning)
+                study.set_metric_names(["accuracy" if o == "accuracy" else f"log2 {o}" for o in record.objectives])
+        study = self.study()
+        study.set_user_attr("record", msgspec.to_builtins(record))
+        fill(self)
+        study.set_user_attr("ready", True)
+
+    @property
+    def _attributes(self) -> dict[str, Any]:
+        try:
+            return self._cached.get_study_user_attrs(self._cached.get_study_id_from_name(self.name))
+        except KeyError:
+            return {}
+
+    def enqueue(self, values: Mapping[str, Any], origin: str) -> bool:
+        """Queues a trial with these values of all variables; not twice from the same origin."""
+        return self._enqueue("trials", dict(values), {"origin": origin})
+
+    def enqueue_plan(
+        self, configuration: RankConfiguration, schedule: DecaySchedule, recipe: Recipe, origin: str
+    ) -> bool:
+        """Queues a baseline; not twice from the same origin."""
+        plan = msgspec.to_builtins(Planned(configuration, schedule, recipe))
+        return self._enqueue("baselines", {}, {"origin": origin, "plan": plan})
+
+    def _enqueue(self, room: Room, values: dict[str, Any], attributes: dict[str, Any]) -> bool:
+        study = self.study(room)
+        for trial in study.get_trials(deepcopy=False):
+            same = trial.system_attrs.get("fixed_params") == values
+            if same and attributes == {k: trial.user_attrs.get(k) for k in attributes}:
+                return False
+        study.enqueue_trial(values, user_attrs=attributes)
+        return True
+
+    def add_finalist(self, record: TrialRecord) -> None:
+        """Books a finished full-length run."""
+        attributes = {"record": msgspec.to_builtins(record)}
+        self.study("finalists").add_trial(
+            optuna.trial.create_trial(values=list(self.values(record)), user_attrs=attributes)
+        )
+
+    def finish(self, trial: optuna.Trial, record: TrialRecord) -> tuple[float, ...]:
+        """Writes a trial's record and returns the values that its objective function is to return."""
+        trial.set_user_attr("record", msgspec.to_builtins(record))
+        return self.values(record)
+
+    def copy(self, trial: optuna.Trial, earlier: Trial) -> tuple[float, ...]:
+        """Finishes a trial with what ``earlier``, from :meth:`find`, measured for the same configuration."""
+        if earlier.record is None:
+            raise ValueError(f"trial {earlier.number} has no record to copy")
+        copied = msgspec.structs.replace(earlier.record, copy_of=earlier.number, origin=origin_of(trial))
+        return self.finish(trial, copied)
+
+    def values(self, record: TrialRecord) -> tuple[float, ...]:
+        """The study's objectives, all maximised: accuracy, and the ratios as log2."""
+        values = {
+            "accuracy": record.measured.accuracy,
+            "log2 compression_ratio": math.log2(record.counted.compression_ratio),
+            "log2 mac_ratio": math.log2(record.counted.mac_ratio),
+        }
+        return tuple(values[metric] for metric in self._metrics)
+
+    @cached_property
+    def _metrics(self) -> tuple[str, ...]:
+        return tuple(self.study().metric_names or ())
+
+    def find(self, key: str, room: Room = "trials") -> Trial | None:
+        """The trial of a room that measured this :func:`ranksearch.records.trial_key`, if one did."""
+        finished = self.study(room).get_trials(deepcopy=False, states=(TrialState.COMPLETE,))
+        for trial in finished:
+            if trial.number not in self._seen[room]:
+                self._seen[room].add(trial.number)
+                record = record_of(trial)
+                if record and record.copy_of is None:
+                    self._measured[room].setdefault(record.key, trial.number)
+        number = self._measured[room].get(key)
+        return next((row(t) for t in finished if t.number == number), None)
+
+    def counts(self, room: Room = "trials") -> Counts:
+        """Trials by state, now."""
+        trials = self.study(room).get_trials(deepcopy=False)
+        number = collections.Counter(t.state for t in trials)
+        copies = sum(
+            t.state == TrialState.COMPLETE and t.user_attrs.get("record", {}).get("copy_of") is not None for t in trials
+        )
+        return Counts(
+            finished=number[TrialState.COMPLETE] - copies,
+            copies=copies,
+            failed=number[TrialState.FAIL] + number[TrialState.PRUNED],
+            running=number[TrialState.RUNNING],
+            waiting=number[TrialState.WAITING],
+        )
+
+    def history(self) -> StudyHistory:
+        """Everything that is known of the study, read once."""
+        found = {room: rows(self.study(room).get_trials(deepcopy=False)) for room in ROOMS}
+        return StudyHistory(study=self.record, **found)
+
+    def reap(self, resume: bool = False) -> int:
+        """Ends and queues again the trials whose worker is gone; to be called between two trials.
+
+        Args:
+            resume: also repair what an earlier reaper left half done: for the process that starts or resumes the study.
+
+        Returns:
+            How many trials it ended or repaired.
+        """
+        number = 0
+        for room in ROOMS:
+            study = self.study(room)
+            number += len(abandoned.reap(study)) + (len(abandoned.reconcile(study)) if resume else 0)
+        return number
+
+
+def origin_of(trial: optuna.Trial) -> str:
+    """Who proposed a trial: ``"sampler"`` unless it was queued."""
+    return trial.user_attrs.get("origin", "sampler")
+
+
+def planned(trial: optuna.Trial) -> Planned | None:
+    """What a trial of the baselines is to do; ``None`` where its variables say it."""
+    plan = trial.user_attrs.get("plan")
+    return None if plan is None else msgspec.convert(plan, Planned)

@@ -1,0 +1,63 @@
+"""One trial in this process, whatever happens to it."""
+
+import math
+from collections.abc import Callable, Sequence
+
+import optuna
+from optuna.exceptions import UpdateFinishedTrialError
+
+from ..errors import NonFiniteError
+from .abandoned import hand_back
+
+
+def run_one(
+    study: optuna.Study,
+    objective: Callable[[optuna.Trial], Sequence[float]],
+    catch: tuple[type[Exception], ...] = (),
+) -> bool:
+    """Runs one trial, of the queue or asked from the study's sampler, under a heartbeat.
+
+    Why it failed is written into the trial. Ctrl-C, or leaving by ``SystemExit``, hands it back: it is queued again.
+
+    Args:
+        study: of a room, :meth:`Ledger.study`.
+        objective: ends with :meth:`Ledger.finish` or :meth:`Ledger.copy`.
+        catch: exceptions of ``objective`` that end its trial only; others are raised again here.
+
+    Returns:
+        Whether a result was kept: not where the trial failed, nor where it was given up meanwhile because
+        this worker was silent for too long, and another has it now.
+    """
+    returned: list[int] = []
+    raised: list[BaseException] = []
+
+    def watched(trial: optuna.Trial) -> Sequence[float]:
+        try:
+            values = objective(trial)
+            if not all(math.isfinite(value) for value in values):
+                raise NonFiniteError(f"the objectives {tuple(values)} are not all finite")
+        except UpdateFinishedTrialError:
+            raise  # given up: there is nothing left to write to
+        except KeyboardInterrupt as stop:
+            raised.append(stop)
+            raise
+        except Exception as error:
+            raised.append(error)
+            trial.set_user_attr("reason", f"{type(error).__name__}: {error}"[:1000])
+            raise
+        returned.append(trial.number)
+        return values
+
+    try:
+        study.optimize(watched, n_trials=1, catch=catch)
+    except (KeyboardInterrupt, SystemExit):
+        hand_back(study)
+        raise
+    except (UpdateFinishedTrialError, ValueError, AssertionError) as error:
+        # Optuna cannot tell a trial that was ended elsewhere (optuna issue 5470): its result is dropped
+        if error in raised:
+            raise
+        if raised and isinstance(raised[0], KeyboardInterrupt):
+            raise raised[0] from None
+        return False
+    return bool(returned)

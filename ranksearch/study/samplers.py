@@ -1,0 +1,90 @@
+"""Who proposes the next trial: Optuna's samplers, with random numbers from the study's seed and the trial's number."""
+
+import warnings
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import optuna
+from optuna.distributions import BaseDistribution
+from optuna.exceptions import ExperimentalWarning
+from optuna.samplers import (
+    BaseSampler,
+    GPSampler,
+    NSGAIIISampler,
+    NSGAIISampler,
+    QMCSampler,
+    RandomSampler,
+    TPESampler,
+)
+from optuna.trial import FrozenTrial, TrialState
+
+from ..errors import StudyFileError, nearest
+from ..records import trial_seed
+
+#: name → sampler from the study's seed and the trial's. Only the quasi-random sequence must be one for all trials.
+SAMPLERS: dict[str, Callable[[int, int], BaseSampler]] = {
+    "tpe": lambda study, trial: TPESampler(multivariate=True, constant_liar=True, seed=trial),
+    "nsga2": lambda study, trial: NSGAIISampler(seed=trial),
+    "nsga3": lambda study, trial: NSGAIIISampler(seed=trial),
+    "gp": lambda study, trial: GPSampler(seed=trial),
+    "random": lambda study, trial: RandomSampler(seed=trial),
+    "qmc": lambda study, trial: QMCSampler(
+        scramble=True, seed=study, independent_sampler=RandomSampler(seed=trial), warn_independent_sampling=False
+    ),
+}
+
+
+def sampler(name: str, seed: int) -> BaseSampler:
+    """The sampler of that name.
+
+    Raises:
+        StudyFileError: unknown name.
+    """
+    if name not in SAMPLERS:
+        raise StudyFileError(f"search.sampler = {name!r} is not available{nearest(name, list(SAMPLERS))}")
+    return SeededByTrial(name, seed)
+
+
+class SeededByTrial(BaseSampler):
+    """A fresh sampler per trial: what a resumed study, or another worker, proposes depends on the trial alone.
+
+    One generator for the whole process would start again on resuming and repeat its points, and
+    workers with equal seeds would propose the same.
+    """
+
+    def __init__(self, name: str, seed: int) -> None:
+        self.name, self.seed = name, seed
+        self._inner: BaseSampler | None = None
+
+    def __str__(self) -> str:
+        return f"{self.name}, seed {self.seed}"
+
+    def _fresh(self, trial: FrozenTrial) -> BaseSampler:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", ExperimentalWarning)
+            return SAMPLERS[self.name](self.seed, trial_seed(self.seed, f"trial {trial.number}"))
+
+    def before_trial(self, study: optuna.Study, trial: FrozenTrial) -> None:
+        self._inner = self._fresh(trial)
+        self._inner.before_trial(study, trial)
+
+    def infer_relative_search_space(self, study: optuna.Study, trial: FrozenTrial) -> dict[str, BaseDistribution]:
+        return self._current(trial).infer_relative_search_space(study, trial)
+
+    def sample_relative(
+        self, study: optuna.Study, trial: FrozenTrial, search_space: dict[str, BaseDistribution]
+    ) -> dict[str, Any]:
+        return self._current(trial).sample_relative(study, trial, search_space)
+
+    def sample_independent(
+        self, study: optuna.Study, trial: FrozenTrial, param_name: str, param_distribution: BaseDistribution
+    ) -> Any:
+        return self._current(trial).sample_independent(study, trial, param_name, param_distribution)
+
+    def after_trial(
+        self, study: optuna.Study, trial: FrozenTrial, state: TrialState, values: Sequence[float] | None
+    ) -> None:
+        self._current(trial).after_trial(study, trial, state, values)
+
+    def _current(self, trial: FrozenTrial) -> BaseSampler:
+        return self._inner or self._fresh(trial)

@@ -1,0 +1,231 @@
+"""The sections of a study file: what each key means, its default and its law."""
+
+import re
+from functools import partial
+from typing import Annotated, Any, Literal
+
+import msgspec
+from msgspec import Meta
+
+from ..errors import StudyFileError
+from ..pareto import Box
+from ..records import DecaySchedule, Recipe
+from .ranges import Integers, Numbers, Setting, Words, require
+
+Count = Annotated[int, Meta(ge=1)]
+Positive = Annotated[float, Meta(gt=0)]
+Fraction = Annotated[float, Meta(ge=0, le=1)]
+
+
+def _one(whole: type[DecaySchedule] | type[Recipe], name: str, value: Any) -> None:
+    """The law of one key: a whole with that value, everything else at its default, states it."""
+    whole(**{name: value})
+
+
+_SCHEDULE, _RECIPE = DecaySchedule(), Recipe()  # their defaults are the study file's
+
+
+class PretrainingSection(msgspec.Struct, frozen=True, kw_only=True):
+    """``[network.training]``: how ``weights = "train"`` trains the dense network; see :class:`Recipe`."""
+
+    epochs: Count = 30
+    batch: Count = 128
+    optimizer: Literal["sgd", "adamw"] = "sgd"
+    lr: Positive = 0.1
+    momentum: Fraction = 0.9
+    weight_decay: Annotated[float, Meta(ge=0)] = 5e-4
+    warmup: Fraction = 0.1
+    clip: Positive = 5.0
+
+    def recipe(self, images: int) -> Recipe:
+        """The recipe on ``images`` training images: everything learns, nothing is distilled."""
+        values = msgspec.structs.asdict(self)
+        return Recipe(images=values.pop("epochs") * images, distillation=0.0, learn="all", **values)
+
+
+class NetworkSection(msgspec.Struct, frozen=True, kw_only=True):
+    """``[network]``.
+
+    Attributes:
+        model: the name of one of ours, ``"torchvision:NAME"`` or ``"package.module:factory"``.
+        weights: a checkpoint, ``"train"`` (by ``training``) or ``"none"`` (as the factory made it).
+        expect_accuracy: below it on the search split, the study refuses to start.
+        arguments: keyword arguments of the factory.
+    """
+
+    model: str
+    weights: str = "none"
+    expect_accuracy: Fraction | None = None
+    arguments: dict[str, Any] = {}
+    training: PretrainingSection = PretrainingSection()
+
+
+class DataSection(msgspec.Struct, frozen=True, kw_only=True):
+    """``[data]``.
+
+    Attributes:
+        source: ``"digits"``, ``"mnist:ROOT"``, ``"cifar10:ROOT"``, ``"npz:PREFIX"``, ``"folder:DIR"``,
+            ``"package.module:factory"``, …
+        search: images taken out of the training data for every decision, ≥ 1.
+        normalize: as the network was trained: ``mean`` and ``std`` of inputs in [0, 1], one number or one per channel.
+        augment: of training images: ``"crop:PADDING"``, ``"flip"``.
+        size: side to which images of a folder are resized.
+        reestimate: training images from which batch-norm statistics are re-estimated before measuring.
+    """
+
+    source: str
+    search: Count
+    normalize: dict[str, float | tuple[float, ...]] | None = None
+    augment: tuple[str, ...] = ()
+    size: Count | None = None
+    reestimate: Count = 2000
+
+    def __post_init__(self) -> None:
+        if self.normalize is not None and self.normalize.keys() != {"mean", "std"}:
+            raise StudyFileError(f"data.normalize needs mean and std and nothing else, got {sorted(self.normalize)}")
+        for name in self.augment:
+            if not re.fullmatch(r"flip|crop:\d+", name):
+                raise StudyFileError(f"data.augment = {name!r} is unknown; allowed: flip, crop:PADDING")
+
+
+class RanksSection(msgspec.Struct, frozen=True, kw_only=True):
+    """``[ranks]``.
+
+    Attributes:
+        space: ``"allocated"`` (ratio, weight and tilt per layer, ranks follow) or ``"direct"`` (an integer per mode).
+        ratio: lowest and highest compression ratio of the study's box; bounds what is proposed.
+        accuracy_floor: lower edge of the box, a fraction below the dense accuracy.
+        basis: covariance under which bases and errors are taken; ``"weights"`` is the identity.
+        form: whose parameters are counted and exported.
+        include, exclude: globs over layer names.
+        multiple_of: ranks become multiples of it, for hardware.
+        distortion: what an allocation sums: ``"log"`` is −log(1 − relative distortion) (Zhang et al. 2016).
+    """
+
+    space: Literal["allocated", "direct"] = "allocated"
+    ratio: tuple[float, float] = (1.5, 8.0)
+    accuracy_floor: float = 0.0
+    basis: Literal["weights"] = "weights"
+    form: Literal["plain", "pivoted"] = "pivoted"
+    include: tuple[str, ...] = ("*",)
+    exclude: tuple[str, ...] = ()
+    multiple_of: Count = 1
+    distortion: Literal["log"] = "log"
+
+    def __post_init__(self) -> None:
+        self.box  # noqa: B018 – the box states its own law
+
+    @property
+    def box(self) -> Box:
+        return Box(self.accuracy_floor, *self.ratio)
+
+
+class ScheduleSection(msgspec.Struct, frozen=True, kw_only=True):
+    """``[schedule]``: each key of :class:`DecaySchedule` as a value, a list or a range."""
+
+    shape: Words = _SCHEDULE.shape
+    fade: Words = _SCHEDULE.fade
+    end: Numbers = _SCHEDULE.end
+    order: Words = _SCHEDULE.order
+
+    def __post_init__(self) -> None:
+        for name, setting in self.settings.items():
+            require(f"schedule.{name}", setting, partial(_one, DecaySchedule, name))
+
+    @property
+    def settings(self) -> dict[str, Setting]:
+        """Setting by field of :class:`DecaySchedule`."""
+        return msgspec.structs.asdict(self)
+
+
+class TrainingSection(msgspec.Struct, frozen=True, kw_only=True):
+    """``[training]``: the length of a trial, and each key of :class:`Recipe` as a value, a list or a range.
+
+    Attributes:
+        images: training images of one trial; or ``epochs``, passes over the training split.
+        init: where the adapter starts: the layer's truncated decomposition.
+    """
+
+    images: Count | None = None
+    epochs: Positive | None = None
+    batch: Integers = _RECIPE.batch
+    optimizer: Words = _RECIPE.optimizer
+    lr: Numbers = _RECIPE.lr
+    momentum: Numbers = _RECIPE.momentum
+    weight_decay: Numbers = _RECIPE.weight_decay
+    warmup: Numbers = _RECIPE.warmup
+    clip: Numbers = _RECIPE.clip
+    distillation: Numbers = _RECIPE.distillation
+    temperature: Numbers = _RECIPE.temperature
+    learn: Words = _RECIPE.learn
+    init: Literal["decomposition"] = "decomposition"
+
+    def __post_init__(self) -> None:
+        if self.images is None and self.epochs is None:
+            msgspec.structs.force_setattr(self, "images", _RECIPE.images)
+        if self.images is not None and self.epochs is not None:
+            raise StudyFileError(
+                f"training.images = {self.images} and training.epochs = {self.epochs}: give one of them"
+            )
+        for name, setting in self.settings.items():
+            require(f"training.{name}", setting, partial(_one, Recipe, name))
+
+    @property
+    def settings(self) -> dict[str, Setting]:
+        """Setting by field of :class:`Recipe`, the length apart."""
+        return {k: v for k, v in msgspec.structs.asdict(self).items() if k not in ("images", "epochs", "init")}
+
+    def length(self, train: int) -> int:
+        """Images of one trial, where the training split has ``train``."""
+        return self.images if self.images is not None else max(1, round((self.epochs or 1) * train))
+
+
+class SearchSection(msgspec.Struct, frozen=True, kw_only=True):
+    """``[search]``: until ``trials`` are finished or ``minutes`` are over; both may be changed on resuming."""
+
+    trials: Count = 100
+    minutes: Positive | None = None
+    sampler: Literal["tpe", "nsga2", "nsga3", "gp", "random", "qmc"] = "tpe"
+    seed: Annotated[int, Meta(ge=0)] = 0
+    objectives: tuple[Literal["accuracy", "compression_ratio", "mac_ratio"], ...] = ("accuracy", "compression_ratio")
+    baselines: tuple[Literal["uniform", "energy", "evbmf", "rate-distortion"], ...] = ("uniform", "energy", "evbmf")
+    storage: str = "sqlite"
+    workers: Count = 1
+    device: str | None = None
+
+    def __post_init__(self) -> None:
+        if self.objectives[:2] != ("accuracy", "compression_ratio") or len(set(self.objectives)) < len(self.objectives):
+            raise StudyFileError(
+                f"search.objectives = {list(self.objectives)} must begin with accuracy, compression_ratio; "
+                "mac_ratio may follow"
+            )
+
+
+class FinetuneSection(msgspec.Struct, frozen=True, kw_only=True):
+    """``[finetune]``: ``epochs`` over train + search with each of ``seeds`` seeds; what else is given replaces
+    the chosen trial's own training setting."""
+
+    epochs: Count = 30
+    seeds: Count = 3
+    batch: int | None = None
+    optimizer: str | None = None
+    lr: float | None = None
+    momentum: float | None = None
+    weight_decay: float | None = None
+    warmup: float | None = None
+    clip: float | None = None
+    distillation: float | None = None
+    temperature: float | None = None
+    learn: str | None = None
+
+    def __post_init__(self) -> None:
+        try:
+            Recipe(**self.changes)
+        except StudyFileError as error:
+            raise StudyFileError(str(error).replace("training.", "finetune.", 1)) from None
+
+    @property
+    def changes(self) -> dict[str, Any]:
+        """Entries of :class:`Recipe` that replace the chosen trial's."""
+        given = {k: v for k, v in msgspec.structs.asdict(self).items() if k not in ("epochs", "seeds")}
+        return {k: v for k, v in given.items() if v is not None}

@@ -1,0 +1,218 @@
+"""The database behind a study: SQLite beside the study file, or a shared PostgreSQL or MySQL/MariaDB server."""
+
+import random
+import re
+import sqlite3
+import time
+import warnings
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import optuna
+import sqlalchemy
+from optuna.exceptions import ExperimentalWarning, StorageInternalError
+from optuna.storages import RDBStorage
+from optuna.trial import FrozenTrial, TrialState
+from sqlalchemy import exc as sql_errors
+
+from ..errors import StorageError, StudyFileError, nearest
+from .abandoned import GRACE, Worker, queue_again
+
+HEARTBEAT = 30  # seconds between two beats of a running trial
+
+#: scheme of a URL → (SQLAlchemy's name with its driver, the extra that installs the driver)
+DRIVERS: dict[str, tuple[str, str]] = {
+    "sqlite": ("sqlite", ""),
+    "postgresql": ("postgresql+psycopg", "postgresql"),
+    "postgres": ("postgresql+psycopg", "postgresql"),
+    "mysql": ("mysql+pymysql", "mysql"),
+    "mariadb": ("mysql+pymysql", "mysql"),
+}
+
+
+def storage_url(storage: str, folder: Path, name: str) -> str:
+    """The URL that SQLAlchemy takes.
+
+    Args:
+        storage: ``"sqlite"`` (``NAME.db`` in ``folder``), ``"sqlite:///FILE"`` (from ``folder``), or a server's URL.
+        folder: of the study file.
+        name: of the study.
+
+    Raises:
+        StudyFileError: no URL, or another kind of database.
+    """
+    if storage == "sqlite":
+        return f"sqlite:///{(folder / name).resolve()}.db"
+    try:
+        url = sqlalchemy.make_url(storage)
+    except sql_errors.ArgumentError:
+        raise StudyFileError(
+            f'search.storage = {masked(storage)!r} must be "sqlite", "sqlite:///FILE" or a URL such as '
+            "postgresql://USER@HOST/DATABASE"
+        ) from None
+    scheme, _, driver = url.drivername.partition("+")
+    if scheme not in DRIVERS:
+        raise StudyFileError(f"search.storage: {scheme!r} is no storage{nearest(scheme, list(DRIVERS))}")
+    if scheme == "sqlite":
+        if url.database in (None, "", ":memory:"):
+            raise StudyFileError(f"search.storage = {storage!r} must name a file: a study is resumed from it")
+        return f"sqlite:///{(folder / str(url.database)).resolve()}"
+    return url.set(drivername=f"{scheme}+{driver}" if driver else DRIVERS[scheme][0]).render_as_string(
+        hide_password=False
+    )
+
+
+def masked(storage: str) -> str:
+    """A storage without its passwords, fit to be printed.
+
+    >>> masked("postgresql://me:secret@host/db?sslpassword=hidden"), masked("sqlite")
+    ('postgresql://me:***@host/db?sslpassword=***', 'sqlite')
+    """
+    hidden = re.sub(r"(://[^:/@]*:).*@", r"\1***@", storage)
+    return re.sub(r"((?:password|passwd|pwd)=)[^&]*", r"\1***", hidden, flags=re.IGNORECASE)
+
+
+class _WriteAheadConnection(sqlite3.Connection):
+    """Readers never wait for the writer, and a commit costs no flush of the disk's cache."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.execute("PRAGMA journal_mode = WAL")
+        self.execute("PRAGMA synchronous = NORMAL")
+
+
+class SharedStorage(RDBStorage):
+    """Optuna's storage, made safe for several workers.
+
+    Every running trial bears the worker that runs it from its first moment; on SQLite, which has no
+    ``SELECT … FOR UPDATE``, a waiting trial is taken and a trial ended by one worker only; a heartbeat
+    that fails once does not end the beating.
+    """
+
+    _missed = float("-inf")
+
+    def _create_new_trial(self, study_id: int, template_trial: FrozenTrial | None = None) -> FrozenTrial:
+        if template_trial is None:
+            mine = {"worker": Worker.current().plain}
+            template_trial = optuna.trial.create_trial(state=TrialState.RUNNING, user_attrs=mine)
+        return super()._create_new_trial(study_id, template_trial)
+
+    def set_trial_state_values(self, trial_id: int, state: TrialState, values: Sequence[float] | None = None) -> bool:
+        if self.engine.name == "sqlite":  # the write lock first: reading, then writing lets two workers do the same
+            self.scoped_session().execute(sqlalchemy.text("BEGIN IMMEDIATE"))
+        changed = super().set_trial_state_values(trial_id, state, values)
+        if changed and state == TrialState.RUNNING:
+            self.set_trial_user_attr(trial_id, "worker", Worker.current().plain)
+        return changed
+
+    def record_heartbeat(self, trial_id: int) -> None:
+        try:
+            super().record_heartbeat(trial_id)
+        except (StorageInternalError, sql_errors.SQLAlchemyError):
+            self._missed = time.monotonic()
+
+    def _get_stale_trial_ids(self, study_id: int) -> list[int]:
+        """None within an interval of a missed beat: after an outage, everybody's last beat is old."""
+        if time.monotonic() - self._missed < HEARTBEAT:
+            return []
+        return super()._get_stale_trial_ids(study_id)
+
+
+def open_storage(url: str, *, create: bool = True) -> SharedStorage:
+    """Opens a storage and makes its tables where there are none, several processes at once or not.
+
+    Args:
+        url: from :func:`storage_url`.
+        create: whether an SQLite file that is not there is made.
+
+    Raises:
+        StorageError: unreachable; the same command may succeed later.
+        StudyFileError: a missing driver, no study there yet, or a file that is no database.
+    """
+    parsed = sqlalchemy.make_url(url)
+    if parsed.get_backend_name() == "sqlite":
+        file = Path(str(parsed.database))
+        if not create and not file.exists():
+            raise StudyFileError(f"{file}: no such study yet; `ranksearch search` makes it")
+        try:
+            file.parent.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise StudyFileError(f"{file}: cannot be made: {error.strerror}") from None
+        options: dict[str, Any] = {"connect_args": {"timeout": 60, "factory": _WriteAheadConnection}}
+    else:
+        options = {"pool_pre_ping": True, "pool_size": 1, "max_overflow": 2, "connect_args": {"connect_timeout": 10}}
+    with reaching(url):
+        for attempt in range(10):
+            try:
+                return _open(url, options)
+            except (
+                sql_errors.DatabaseError,
+                StorageInternalError,
+            ):  # another process makes the same tables at this moment
+                if attempt == 9 or not _answers(url, options):
+                    raise
+                time.sleep(random.uniform(0.05, 0.3))
+    raise AssertionError  # unreachable: the last attempt returns or raises
+
+
+def _lost(study: optuna.Study, trial: FrozenTrial) -> None:
+    queue_again(study, trial)
+
+
+def _open(url: str, options: dict[str, Any]) -> SharedStorage:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ExperimentalWarning)
+        return SharedStorage(
+            url.replace("{", "{{").replace("}", "}}"),  # Optuna formats the URL
+            engine_kwargs=options,
+            heartbeat_interval=HEARTBEAT,
+            grace_period=GRACE,
+            heartbeat_stale_trial_callback=_lost,
+        )
+
+
+def _answers(url: str, options: dict[str, Any]) -> bool:
+    """Whether the database can be spoken to at all."""
+    engine = sqlalchemy.create_engine(url, **options)
+    try:
+        with engine.connect() as connection:
+            connection.execute(sqlalchemy.text("SELECT 1"))
+        return True
+    except sql_errors.DatabaseError as error:
+        return "locked" in str(error)
+    finally:
+        engine.dispose()
+
+
+@contextmanager
+def reaching(url: str) -> Iterator[None]:
+    """Turns what a database can throw into one line that never shows a password.
+
+    Raises:
+        StorageError: the storage cannot be reached or stopped answering.
+        StudyFileError: a missing driver, or a file or tables of something else.
+    """
+    shown = masked(url)
+    try:
+        yield
+    except ImportError:
+        extra = DRIVERS[url.split(":")[0].split("+")[0]][1]
+        raise StudyFileError(
+            f'storage {shown} needs a driver that is not installed: pip install "ranksearch[{extra}]"'
+        ) from None
+    except RuntimeError as error:  # Optuna's tables of another version
+        if "table schema" not in str(error):
+            raise
+        raise StudyFileError(f"storage {shown}: {error}") from None
+    except (StorageInternalError, sql_errors.SQLAlchemyError) as error:
+        found = error.__cause__ if isinstance(error, StorageInternalError) and error.__cause__ else error
+        reason = str(getattr(found, "orig", None) or found).strip().splitlines()[0]
+        password = sqlalchemy.make_url(url).password
+        reason = reason.replace(str(password), "***") if password else reason
+        if isinstance(found, sql_errors.DatabaseError) and not isinstance(
+            found, (sql_errors.OperationalError, sql_errors.InternalError)
+        ):
+            raise StudyFileError(f"storage {shown} is not one of Optuna's: {reason}") from None
+        raise StorageError(f"storage {shown} cannot be reached: {reason}; the same command goes on later") from None

@@ -1,0 +1,97 @@
+"""A study file to start from: every key with its default, explained."""
+
+import json
+
+TEMPLATE = """\
+# A study of ranksearch. Every key but network.model, data.source and data.search may be left out: what stands
+# here is its default, and keys behind a '#' are off. ${{VAR}} is replaced by an environment variable; relative
+# paths start from this file's folder. An unknown key is an error.
+# In [schedule] and [training] a value fixes, a list or a range is searched:
+#   lr = 0.02    lr = [0.01, 0.05]    lr = {{ low = 0.005, high = 0.1, log = true }}    (or step = …)
+
+name = {name}
+
+[network]
+model = {model}   # digits-convnet, lenet5, resnet20 …, vgg16 …, "torchvision:NAME", "package.module:factory"
+weights = {weights}   # a checkpoint, "train" (by [network.training], once), or "none" (as the factory makes it)
+arguments = {{}}   # keyword arguments of the factory
+# expect_accuracy = 0.9   # below it on the search split, the search refuses to start
+
+[network.training]   # only for weights = "train"
+epochs = 30
+batch = 128
+optimizer = "sgd"   # Nesterov; or "adamw"
+lr = 0.1   # peak; linear warm-up, then a cosine to 0
+momentum = 0.9
+weight_decay = 0.0005
+warmup = 0.1   # fraction of the steps
+clip = 5.0   # largest norm of the gradient
+
+[data]
+# digits, "mnist:ROOT", "cifar10:ROOT", "cifar100:ROOT", "svhn:ROOT", "npz:PREFIX" (PREFIX_train.npz and
+# PREFIX_test.npz with x, y), "folder:DIR", "package.module:factory"
+source = {data}
+search = {search}   # images taken out of the training data; every decision is made on them
+augment = []   # of training images: "crop:PADDING", "flip"
+reestimate = 2000   # training images from which batch-norm statistics are re-estimated before measuring
+# normalize = {{ mean = [0.485, 0.456, 0.406], std = [0.229, 0.224, 0.225] }}   # as the network was trained with
+# size = 224   # side to which images of a folder are resized
+
+[ranks]
+space = "allocated"   # a ratio, a weight and a tilt per layer, ranks follow; or "direct": an integer per mode
+ratio = [1.5, 8.0]   # compression ratios between which is searched, dense / compressed parameters
+accuracy_floor = 0.0   # fraction below the dense accuracy; with ratio the box in which fronts are compared
+basis = "weights"
+form = "pivoted"   # whose parameters are counted and exported; "plain" stores 14–19 % more
+include = ["*"]   # globs over layer names, as `ranksearch layers` lists them
+exclude = []
+multiple_of = 1   # of ranks, for hardware: 8, say
+distortion = "log"   # −log(1 − relative distortion) is what an allocation sums up
+
+[schedule]   # how the share of the pre-trained weight falls from 1 to 0 during a trial
+shape = "cosine"   # none (truncate at once), linear, cosine, exponential, polynomial, staircase
+fade = "residual"   # what the truncation leaves out fades; "full": the whole weight does
+end = 0.5   # fraction of the trial after which nothing is left of it
+order = "together"   # over the layers; front-to-back, back-to-front
+
+[training]   # of one trial
+images = 64000   # training images seen; or epochs = 1.5
+batch = 128
+optimizer = "sgd"
+lr = 0.02
+momentum = 0.9
+weight_decay = 0.0001
+warmup = 0.1
+clip = 5.0
+distillation = 0.9   # weight of the dense network's softened outputs in the loss
+temperature = 4.0   # of the softening
+learn = "adapters+norm"   # adapters, adapters+norm (with biases), all
+init = "decomposition"
+
+[search]
+trials = 100   # finished ones; may be changed on resuming, as minutes, sampler, storage, workers, device
+# minutes = 60   # stop after these, whatever is finished
+sampler = "tpe"   # nsga2, nsga3, gp (few trials and variables), random, qmc
+seed = 0
+objectives = ["accuracy", "compression_ratio"]   # "mac_ratio" may follow
+baselines = ["uniform", "energy", "evbmf"]   # also trained, at several ratios; rate-distortion
+storage = "sqlite"   # NAME.db beside this file; "sqlite:///FILE", or a URL: postgresql://…, mysql://…
+workers = 1   # local processes that share out the cores
+# device = "cuda"   # cpu, cuda, mps; the best there is
+
+[finetune]   # of chosen configurations, on train + search
+epochs = 30
+seeds = 3
+# lr = 0.02   # lr, batch, distillation, …: as the chosen trial's unless given
+"""
+
+
+def template(model: str, data: str, *, name: str = "my-study", weights: str = "none", search: int = 1000) -> str:
+    """The text of a study file with every default written out and explained.
+
+    Args:
+        model, data, weights, search: as ``network.model``, ``data.source``, ``network.weights``, ``data.search``.
+    """
+    words = {"model": model, "data": data, "name": name, "weights": weights}
+    quoted = {key: json.dumps(word, ensure_ascii=False) for key, word in words.items()}  # a TOML basic string
+    return TEMPLATE.format(search=search, **quoted)

@@ -1,0 +1,45 @@
+import pytest
+import torch
+
+from ranksearch.decomposition import shrink
+from ranksearch.decomposition.covariance import channel_average, square_root
+from ranksearch.errors import RankError
+
+
+def singular(n: int, seen: int, dead: int) -> torch.Tensor:
+    patches = torch.randn(seen, n, dtype=torch.float64)
+    patches[:, :dead] = 0
+    return patches.T @ patches / seen
+
+
+@pytest.mark.parametrize("rho", [0.0, 0.3, 1.0])
+def test_shrinking_makes_any_covariance_positive_definite(rho: float) -> None:
+    covariance = singular(8, seen=3, dead=2)
+    shrunk = shrink(covariance, rho)
+    floor = 1e-4 * covariance.diagonal().mean()
+    assert torch.linalg.eigvalsh(shrunk)[0] >= floor * 0.99
+    torch.testing.assert_close(shrunk.diagonal(), covariance.diagonal() + floor)
+    torch.testing.assert_close(shrunk[0, 5:], (1 - rho) * covariance[0, 5:])
+
+
+def test_a_covariance_of_nothing_is_a_small_identity() -> None:
+    torch.testing.assert_close(shrink(torch.zeros(3, 3)), 1e-4 * torch.eye(3))
+
+
+def test_square_root_and_its_inverse() -> None:
+    covariance = shrink(singular(6, seen=20, dead=1))
+    root, inverse = square_root(covariance)
+    torch.testing.assert_close(root @ root, covariance)
+    torch.testing.assert_close(root @ inverse, torch.eye(6, dtype=torch.float64))
+
+
+def test_square_root_refuses_a_singular_matrix() -> None:
+    with pytest.raises(RankError, match="positive definite"):
+        square_root(singular(6, seen=20, dead=1))
+
+
+def test_channel_average_runs_over_kernel_positions() -> None:
+    covariance = singular(12, seen=30, dead=0)
+    average = channel_average(covariance, channels=3)
+    expected = sum(covariance[k::4, k::4] for k in range(4)) / 4
+    torch.testing.assert_close(average, expected)

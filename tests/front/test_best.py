@@ -1,0 +1,107 @@
+"""The front and its selections; errors say what exists and their remedies work."""
+
+import re
+
+import hypothesis.strategies as st
+import numpy as np
+import pytest
+from hypothesis import assume, given
+
+from ranksearch.errors import SelectionError
+from ranksearch.front import SELECTIONS, front, select, trial_table
+
+# dense 95 %, box 50–100 % × 1–16; trial 4 is dominated, 5 failed
+POINTS = [(0.94, 1.5), (0.93, 4.0), (0.80, 8.0), (0.60, 12.0), (0.70, 2.0)]
+TRIALS = st.lists(st.tuples(st.integers(0, 1000).map(lambda n: n / 1000), st.floats(1, 16)), min_size=1, max_size=12)
+
+
+@pytest.fixture(scope="module")
+def study(trial, history_of):
+    trials = [trial(i, *p) for i, p in enumerate(POINTS)] + [trial(5, 0.0, 15.0, failure="loss is NaN at step 3")]
+    history = history_of(trials)
+    return trial_table(history), history.study
+
+
+@pytest.mark.parametrize(
+    ("selection", "numbers"),
+    [
+        ("all", [0, 1, 2, 3]),
+        ("best-accuracy", [0]),
+        ("smallest", [3]),
+        ("knee", [1]),
+        ("max-drop=1.0", [0]),
+        ("max-drop=2", [1]),
+        ("max-drop=15", [2]),
+        ("min-ratio=4", [1]),
+        ("min-ratio=4.1", [2]),
+        ("trial=4", [4]),
+    ],
+)
+def test_each_selection(study, selection, numbers):
+    table, record = study
+    assert select(table, selection, record)["number"].tolist() == numbers
+
+
+@pytest.mark.parametrize(
+    ("selection", "message"),
+    [
+        ("kneee", "no selection 'kneee'; did you mean 'knee'?"),
+        ("everything!", "no selection 'everything!'; allowed: knee, best-accuracy"),
+        ("max-drop", "selection 'max-drop' is written 'max-drop=1.0'"),
+        ("knee=3", "selection 'knee=3' is written 'knee'"),
+        ("trial=x", "selection 'trial=x': 'x' is not a number; for example trial=17"),
+        ("max-drop=0.1", "no trial within 0.1 points of the dense network's 95.00%; the best has 94.00%: max-drop=1"),
+        ("min-ratio=14", "no trial at ratio ≥ 14; the smallest network reaches 12: min-ratio=12"),
+        ("trial=9", "study 'made-up': no trial 9 with a measurement of its own; there are 0, 1, 2, 3, 4, 5"),
+        ("trial=5", "study 'made-up': trial 5 failed: loss is NaN at step 3; choose another"),
+    ],
+)
+def test_what_cannot_be_selected_says_why_in_one_line(study, selection, message):
+    with pytest.raises(SelectionError, match=f"^{re.escape(message)}") as caught:
+        select(*study[:1], selection, study[1])
+    assert "\n" not in str(caught.value)
+
+
+def test_nothing_to_select_from(trial, history_of):
+    history = history_of()
+    with pytest.raises(SelectionError, match="no finished trial yet"):
+        select(trial_table(history), "knee", history.study)
+    history = history_of([trial(0, 0.0, 2.0, failure="loss is NaN")])
+    with pytest.raises(SelectionError, match="all 1 trials failed; the first: loss is NaN"):
+        select(trial_table(history), "knee", history.study)
+
+
+@given(TRIALS)
+def test_the_front_runs_from_large_and_accurate_to_small(trial, history_of, points):
+    rows = front(trial_table(history_of([trial(i, *p) for i, p in enumerate(points)])))
+    assert (np.diff(rows["compression_ratio"]) > 0).all()
+    assert (np.diff(rows["accuracy"]) < 0).all()
+
+
+@given(TRIALS, st.sampled_from([s for s in SELECTIONS if s != "trial"]), st.floats(0, 20).map(lambda v: round(v, 2)))
+def test_every_selection_gives_points_of_the_front_and_every_remedy_works(trial, history_of, points, name, value):
+    history = history_of([trial(i, *p) for i, p in enumerate(points)])
+    table = trial_table(history)
+    selection = f"{name}={value}" if SELECTIONS[name].example else name
+    try:
+        rows = select(table, selection, history.study)
+    except SelectionError as error:
+        remedy = str(error).rpartition(": ")[2]
+        assert remedy.startswith(f"{name}=")
+        rows = select(table, remedy, history.study)
+    assert rows["on_front"].all()
+    assert len(rows) == (table["on_front"].sum() if name == "all" else 1)
+
+
+@given(TRIALS)
+def test_no_point_of_the_front_lies_farther_above_the_chord_than_the_knee(trial, history_of, points):
+    history = history_of([trial(i, *p) for i, p in enumerate(points)])
+    rows = front(trial_table(history))
+    unit = history.study.box.normalise(rows["accuracy"], rows["compression_ratio"])
+    length = np.linalg.norm(unit[-1] - unit[0])
+    assume(length > 1e-6)
+    (ax, ay), (bx, by) = unit[0], unit[-1]
+    above = [((by - ay) * (x - ax) - (bx - ax) * (y - ay)) / length for x, y in unit]
+    knee = select(trial_table(history), "knee", history.study)["number"].iloc[0]
+    assert above[rows["number"].tolist().index(knee)] == pytest.approx(max(above), abs=1e-9)
+    assert max(above) >= -1e-9

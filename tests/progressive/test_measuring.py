@@ -1,0 +1,135 @@
+"""Measuring re-estimates batch norm on a copy, and touches neither the network nor any generator."""
+
+import copy
+from collections.abc import Callable
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+from ranksearch.decomposition import NestedBases
+from ranksearch.errors import NetworkError, NonFiniteError
+from ranksearch.layers import RankConfiguration
+from ranksearch.networks import Examples, Resident
+from ranksearch.progressive import CLASSIFICATION, Precision, Task, attach, measure, predict, reestimate_batch_norm
+
+BFLOAT16 = Precision.parse("bfloat16/channels-last")
+
+
+def untouched(network: nn.Module, before: nn.Module) -> bool:
+    now, then = network.state_dict(), before.state_dict()
+    return (
+        all(torch.equal(now[name], then[name]) for name in then)
+        and [m.training for m in network.modules()] == [m.training for m in before.modules()]
+        and all(a.stride() == b.stride() for a, b in zip(network.parameters(), before.parameters(), strict=True))
+    )
+
+
+def test_statistics_are_those_of_the_images(network: nn.Module, train: Examples) -> None:
+    again = reestimate_batch_norm(network, train, len(train))
+    seen: list[Tensor] = []
+    hook = network.stem.register_forward_hook(lambda module, inputs, output: seen.append(output))
+    predict_inputs = torch.cat([inputs for inputs, _ in train.batches(32)])
+    network(predict_inputs)
+    hook.remove()
+    torch.testing.assert_close(again.norm.running_mean, seen[0].mean((0, 2, 3)), rtol=1e-4, atol=1e-5)
+    torch.testing.assert_close(again.norm.running_var, seen[0].var((0, 2, 3)), rtol=1e-3, atol=1e-5)
+
+
+def test_average_over_batches_is_cumulative(
+    network: nn.Module, train: Examples, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    whole = reestimate_batch_norm(network, train, 96)
+    monkeypatch.setattr("ranksearch.progressive.measuring.BATCH", 32)
+    parts = reestimate_batch_norm(network, train, 96)
+    assert int(parts.norm.num_batches_tracked) == 3
+    torch.testing.assert_close(parts.norm.running_mean, whole.norm.running_mean, rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize("mode", [True, False])
+@pytest.mark.parametrize("chosen", [Precision(), BFLOAT16], ids=lambda p: p.name)
+def test_network_and_generators_are_untouched(
+    network: nn.Module, train: Examples, generators: Callable[[], tuple], mode: bool, chosen: Precision
+) -> None:
+    network.train(mode)
+    before, stood = copy.deepcopy(network), generators()
+    again = reestimate_batch_norm(network, train, 64, precision=chosen)
+    outputs = predict(network, train, precision=chosen)
+    measure(network, train, dense_outputs=outputs, precision=chosen)
+    assert generators() == stood
+    assert untouched(network, before)
+    assert not any(module.training for module in again.modules())
+    assert again.norm.momentum == 0.1
+    assert not torch.equal(again.norm.running_mean, network.norm.running_mean)
+    assert torch.equal(again.norm.weight, network.norm.weight)
+
+
+def test_reestimation_is_repeatable_and_caps_at_all_images(network: nn.Module, train: Examples) -> None:
+    first, second = (reestimate_batch_norm(network, train, images) for images in (len(train), 10**6))
+    assert torch.equal(first.norm.running_var, second.norm.running_var)
+
+
+def test_reestimation_takes_all_classes_of_sorted_data(network: nn.Module) -> None:
+    """The first half of sorted data would be one class only."""
+    data = Resident.of(
+        torch.cat([torch.full((64, 3, 8, 8), -1.0), torch.full((64, 3, 8, 8), 1.0)]), torch.arange(128) // 64
+    )
+    flat = nn.Sequential(nn.BatchNorm2d(3))
+    mean = reestimate_batch_norm(flat, data, 64)[0].running_mean
+    assert mean.abs().max() < 0.5
+
+
+def test_without_running_statistics_it_is_a_copy(train: Examples) -> None:
+    network = nn.Sequential(nn.Flatten(), nn.Linear(192, 4), nn.BatchNorm1d(4, track_running_stats=False))
+    again = reestimate_batch_norm(network, train, 64)
+    assert again is not network
+    assert not again.training
+    assert untouched(again.train(), network)
+
+
+def test_predict_is_in_order_in_evaluation_mode(
+    network: nn.Module, train: Examples, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    inputs = next(train.batches(len(train)))[0]
+    expected = network(inputs)
+    monkeypatch.setattr("ranksearch.progressive.measuring.BATCH", 40)
+    outputs = predict(network.train(), train)
+    torch.testing.assert_close(outputs, expected)
+    assert outputs.dtype == torch.float32
+    assert not outputs.is_inference()
+
+
+def test_measurement_of_the_dense_network(network: nn.Module, train: Examples) -> None:
+    outputs = predict(network, train)
+    result = measure(network, train, dense_outputs=outputs, split="test")
+    assert (result.distance, result.split, result.images) == (0.0, "test", 96)
+    assert result.accuracy == pytest.approx(float((outputs.argmax(1) == train.targets).float().mean()))
+    assert measure(network, train) == measure(network, train, dense_outputs=outputs)
+
+
+def test_distance_and_score_are_the_tasks(network: nn.Module, train: Examples) -> None:
+    dense = predict(network, train)
+    with torch.no_grad():
+        network.head.weight.mul_(0.5)
+    moved = predict(network, train)
+    result = measure(network, train, dense_outputs=dense)
+    assert result.distance == pytest.approx(CLASSIFICATION.distance(moved, dense))
+    assert result.distance > 0
+    own = Task.of(lambda o, t: o.mean(), lambda o, t: 3.0, range=(2.0, 4.0))
+    result = measure(network, train, dense_outputs=dense, task=own)
+    assert result.accuracy == 0.5
+    assert result.distance == pytest.approx(float((moved - dense).square().mean()))
+
+
+def test_progressive_networks_are_not_measured(
+    network: nn.Module, train: Examples, bases: dict[str, NestedBases], configuration: RankConfiguration
+) -> None:
+    with pytest.raises(NetworkError, match="'stem' is progressive: collapse"):
+        measure(attach(network, bases, configuration), train)
+
+
+def test_non_finite_outputs_are_told(network: nn.Module, train: Examples) -> None:
+    with torch.no_grad():
+        network.head.bias[0] = float("nan")
+    with pytest.raises(NonFiniteError, match="not finite on 96 of 96 images"):
+        measure(network, train)

@@ -1,0 +1,67 @@
+"""The head of the page."""
+
+import msgspec
+import pytest
+
+from ranksearch.records import Measurement, StudyHistory
+from ranksearch.report.headline import headline
+from ranksearch.report.study_view import StudyView
+
+
+def test_a_finished_study_in_one_sentence(view: StudyView) -> None:
+    head = headline(view)
+    front = view.front
+    low, high = front["compression_ratio"].iloc[[0, -1]]
+    at_four = front[front["compression_ratio"] >= 4].sort_values("accuracy").iloc[-1]
+    assert head.summary == (
+        f"37 trials; the front spans {low:.1f}× to {high:.1f}×; at {at_four['compression_ratio']:.1f}× accuracy is "
+        f"{100 * at_four['accuracy']:.1f}\xa0% against 99.8\xa0% dense."
+    )
+    assert head.remarks == view.study.protocol
+
+
+def test_key_figures(view: StudyView) -> None:
+    facts = {fact.label: fact for fact in headline(view).facts}
+    assert facts["hypervolume"].value == f"{view.trials['hypervolume'].iloc[-1]:.3f}"
+    assert facts["on the front"].value == str(len(view.front))
+    near = view.front[view.front["accuracy"] >= 0.9978 - 0.01].iloc[-1]
+    assert facts["within 1 point of dense"].value == f"{near['compression_ratio']:.1f}×"
+    tested = next(fact for label, fact in facts.items() if label.startswith("on test"))
+    assert "3 seeds · dense control 9" in tested.remark
+
+
+@pytest.mark.parametrize(
+    ("case", "beginning"),
+    [
+        ("empty", "No trial has finished yet."),
+        ("bare", "No trial has finished yet."),
+        ("one point", "1 trial; one network is on the front; at "),
+        ("running", "3 trials; the front spans "),
+        ("failures only", "5 trials; none of them works: see the trials below."),
+    ],
+)
+def test_odd_studies(odd_views: dict[str, StudyView], case: str, beginning: str) -> None:
+    head = headline(odd_views[case])
+    assert head.summary.startswith(beginning)
+    assert bool(head.facts) == (case in ("one point", "running"))
+
+
+def test_a_running_study_says_so(odd_views: dict[str, StudyView], view: StudyView) -> None:
+    assert "1 running, 1 waiting" in headline(odd_views["running"]).remarks[0]
+    assert not any("running" in remark for remark in headline(view).remarks)
+
+
+def test_a_front_that_does_not_reach_four_is_named_at_its_middle(history: StudyHistory) -> None:
+    small = tuple(t for t in history.trials if t.record and t.record.pivoted.compression_ratio < 3)
+    view = StudyView(msgspec.structs.replace(history, trials=small))
+    low, high = view.front["compression_ratio"].iloc[[0, -1]]
+    ratio = float(headline(view).summary.split("; at ")[1].split("×")[0])
+    assert low < ratio < high
+
+
+def test_a_front_far_below_dense_says_by_how_much(history: StudyHistory) -> None:
+    study = msgspec.structs.replace(history.study, dense=Measurement(1.0, 0.0, "search", 5000))
+    poor = tuple(t for t in history.trials if t.record and 0 < t.record.measured.accuracy < 0.95)
+    facts = {f.label: f for f in headline(StudyView(msgspec.structs.replace(history, study=study, trials=poor))).facts}
+    assert facts["within 1 point of dense"].value == "none"
+    assert "−" in facts["within 1 point of dense"].remark

@@ -1,0 +1,222 @@
+import math
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import optuna
+import pytest
+
+from ranksearch.errors import StudyFileError
+from ranksearch.layers import RankConfiguration, Svd
+from ranksearch.records import DecaySchedule, Measurement, Recipe, StudyRecord, TrialRecord
+from ranksearch.study import Ledger, Planned, Worker, open_storage, origin_of, planned, run_one
+from ranksearch.study.ledger import PATIENCE
+
+
+def _finishes(ledger: Ledger, record: TrialRecord) -> Callable[[optuna.Trial], tuple[float, ...]]:
+    def objective(trial: optuna.Trial) -> tuple[float, ...]:
+        trial.suggest_float("x", 0, 1)
+        return ledger.finish(trial, record)
+
+    return objective
+
+
+def test_a_study_that_was_not_made(url: str) -> None:
+    ledger = Ledger(open_storage(url), "small")
+    assert not ledger.exists
+    with pytest.raises(StudyFileError, match="study 'small' has not been started yet"):
+        _ = ledger.record
+
+
+def test_what_is_written_is_read_by_another_process(ledger: Ledger, url: str, study_record: StudyRecord) -> None:
+    other = Ledger(open_storage(url), "small")
+    assert other.exists
+    assert other.record == study_record
+    names = optuna.get_all_study_names(other.storage)
+    assert sorted(names) == ["small", "small/baselines", "small/finalists"]
+    assert other.study().metric_names == ["accuracy", "log2 compression_ratio"]
+    history = other.history()
+    assert (history.study, history.trials, history.baselines, history.finalists) == (study_record, (), (), ())
+
+
+def test_the_second_to_make_it_finds_the_firsts(ledger: Ledger, url: str, study_record: StudyRecord) -> None:
+    late = Ledger(open_storage(url), "small")
+    assert not late.create(msgspec.structs.replace(study_record, seconds_per_trial=9.0), pytest.fail)
+    assert late.record == study_record
+
+
+def test_who_dies_while_making_it_is_relieved(url: str, study_record: StudyRecord) -> None:
+    def dies(ledger: Ledger) -> None:
+        ledger.enqueue({"x": 0.1}, "closed form")
+        raise KeyboardInterrupt
+
+    def fill(ledger: Ledger) -> None:
+        for x in (0.1, 0.2):
+            ledger.enqueue({"x": x}, "closed form")
+
+    first = Ledger(open_storage(url), "small")
+    with pytest.raises(KeyboardInterrupt):
+        first.create(study_record, dies)
+    gone = msgspec.structs.replace(Worker.current(), pid=2**22 + 1)
+    first.study().set_user_attr("maker", gone.plain)
+    second = Ledger(open_storage(url), "small")
+    assert not second.exists
+    assert second.create(study_record, fill)
+    assert second.exists
+    assert [t.system_attrs["fixed_params"]["x"] for t in second.study().trials] == [0.1, 0.2]
+
+
+def test_who_is_silent_while_making_it_is_relieved(
+    url: str, study_record: StudyRecord, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    optuna.create_study(study_name="small", storage=open_storage(url), directions=["maximize"] * 2)
+    clock = iter([0.0, 1.0, PATIENCE + 1.0])
+    monkeypatch.setattr("ranksearch.study.ledger.time.monotonic", lambda: next(clock))
+    assert Ledger(open_storage(url), "small").create(study_record)
+
+
+MAKER = """
+import sys, msgspec
+from ranksearch.records import StudyRecord
+from ranksearch.study import Ledger, open_storage
+record = msgspec.json.decode(open(sys.argv[2]).read(), type=StudyRecord)
+begin()
+ledger = Ledger(open_storage(sys.argv[1]), "small")
+print(ledger.create(record, lambda ledger: [ledger.enqueue({"x": x / 10}, "closed form") for x in range(5)]))
+assert ledger.exists
+"""
+
+
+def test_processes_that_start_at_once_on_nothing_make_one_study_and_one_queue(
+    url: str, study_record: StudyRecord, tmp_path: Path, together: Callable[..., list[str]]
+) -> None:
+    (tmp_path / "record.json").write_bytes(msgspec.json.encode(study_record))
+    made = together(MAKER, url, str(tmp_path / "record.json"), number=4)
+    assert sorted(made) == ["False"] * 3 + ["True"]
+    assert len(Ledger(open_storage(url), "small").study().trials) == 5
+
+
+def test_a_finished_trial(ledger: Ledger, make_record: Callable[..., TrialRecord], url: str) -> None:
+    record = make_record(rank=4, accuracy=0.75)
+    assert run_one(ledger.study(), _finishes(ledger, record))
+    (trial,) = Ledger(open_storage(url), "small").history().trials
+    assert (trial.state, trial.record) == ("complete", record)
+    assert ledger.study().trials[0].values == [0.75, math.log2(record.pivoted.compression_ratio)]
+
+
+def test_a_useless_configuration_is_told_with_its_flag(ledger: Ledger, make_record: Callable[..., TrialRecord]) -> None:
+    failed = make_record(measured=Measurement(0.0, math.inf, "search", 500), failure="the loss became NaN at step 3")
+    assert run_one(ledger.study(), _finishes(ledger, failed))
+    (trial,) = ledger.history().trials
+    assert trial.record == failed
+    assert ledger.study().trials[0].values[0] == 0.0
+
+
+def test_the_objectives_are_those_of_the_study(
+    url: str, study_record: StudyRecord, make_record: Callable[..., TrialRecord]
+) -> None:
+    ledger = Ledger(open_storage(url), "other")
+    ledger.create(msgspec.structs.replace(study_record, objectives=("accuracy", "compression_ratio", "mac_ratio")))
+    record = make_record(form="plain")
+    ratios = [math.log2(record.plain.compression_ratio), math.log2(record.plain.mac_ratio)]
+    assert ledger.values(record) == (0.9, *ratios)
+    assert len(ledger.study("baselines").directions) == 3
+
+
+def test_the_queue_holds_nothing_twice(ledger: Ledger) -> None:
+    assert ledger.enqueue({"x": 0.25}, "closed form")
+    assert not ledger.enqueue({"x": 0.25}, "closed form")
+    assert ledger.enqueue({"x": 0.5}, "closed form")
+    assert ledger.enqueue({"x": 0.25}, "front of an earlier study")
+    seen: list[Any] = []
+
+    def objective(trial: optuna.Trial) -> tuple[float, float]:
+        seen.append((trial.suggest_float("x", 0, 1), origin_of(trial), planned(trial)))
+        return 0.5, 1.0
+
+    for _ in range(4):
+        run_one(ledger.study(), objective)
+    assert [s[:2] for s in seen[:3]] == [
+        (0.25, "closed form"), (0.5, "closed form"), (0.25, "front of an earlier study"),
+    ]  # fmt: skip
+    assert seen[3][1:] == ("sampler", None)
+
+
+def test_baselines_wait_with_their_plans(ledger: Ledger, make_record: Callable[..., TrialRecord]) -> None:
+    plan = Planned(RankConfiguration({"fc": Svd(3)}), DecaySchedule(shape="linear"), Recipe(lr=0.5))
+    arguments = (plan.configuration, plan.schedule, plan.recipe)
+    assert ledger.enqueue_plan(*arguments, "baseline uniform@4")
+    assert not ledger.enqueue_plan(*arguments, "baseline uniform@4")
+    assert ledger.enqueue_plan(*arguments, "baseline energy@4")
+    seen: list[Any] = []
+
+    def objective(trial: optuna.Trial) -> tuple[float, ...]:
+        seen.append((planned(trial), origin_of(trial)))
+        return ledger.finish(trial, make_record())
+
+    assert run_one(ledger.study("baselines"), objective)
+    assert seen == [(plan, "baseline uniform@4")]
+    counts = ledger.counts("baselines")
+    assert (counts.finished, counts.waiting, counts.claimed) == (1, 1, 2)
+    assert ledger.counts().claimed == 0
+
+
+def test_what_was_measured_is_found_and_copied(
+    ledger: Ledger, make_record: Callable[..., TrialRecord], url: str
+) -> None:
+    records = [make_record(rank=r) for r in (2, 3, 4)]
+    assert ledger.find(records[1].key) is None
+    for record in records[:2]:
+        run_one(ledger.study(), _finishes(ledger, record))
+    other = Ledger(open_storage(url), "small")
+    for book in (ledger, ledger, other):
+        found = book.find(records[1].key)
+        assert found is not None
+        assert (found.number, found.record) == (1, records[1])
+        assert book.find(records[2].key) is None
+        assert book.find(records[1].key, "baselines") is None
+    assert run_one(ledger.study(), lambda trial: ledger.copy(trial, found))
+    copied = ledger.history().trials[2].record
+    assert copied == msgspec.structs.replace(records[1], copy_of=1)
+    assert ledger.study().trials[2].values == ledger.study().trials[1].values
+    again = ledger.find(records[1].key)
+    assert again is not None
+    assert again.number == 1  # the one that measured, not the copy
+
+
+def test_the_budget_counts_what_is_spoken_for_and_no_copies(
+    ledger: Ledger, make_record: Callable[..., TrialRecord]
+) -> None:
+    record = make_record()
+    run_one(ledger.study(), _finishes(ledger, record))
+    found = ledger.find(record.key)
+    assert found is not None
+    run_one(ledger.study(), lambda trial: ledger.copy(trial, found))
+    run_one(ledger.study(), lambda trial: 1 / 0, catch=(ZeroDivisionError,))
+    ledger.storage.create_new_trial(ledger.study()._study_id)
+    ledger.enqueue({"x": 0.25}, "closed form")
+    counts = ledger.counts()
+    assert (counts.finished, counts.copies, counts.failed, counts.running, counts.waiting) == (1, 1, 1, 1, 1)
+    assert counts.claimed == 3
+    assert len(ledger.history().finished()) == 1
+
+
+def test_finalists_are_booked(ledger: Ledger, make_record: Callable[..., TrialRecord]) -> None:
+    record = make_record(origin="finalist a.json", measured=Measurement(0.88, 0.1, "test", 300))
+    ledger.add_finalist(record)
+    (finalist,) = ledger.history().finished("finalists")
+    assert finalist.record == record
+
+
+def test_reaping_covers_every_room(ledger: Ledger) -> None:
+    gone = {"worker": msgspec.structs.replace(Worker.current(), pid=2**22 + 1).plain, "origin": "baseline"}
+    for room in ("trials", "baselines"):
+        running = optuna.trial.create_trial(state=optuna.trial.TrialState.RUNNING, user_attrs=gone)
+        ledger.study(room).add_trial(running)
+    assert ledger.reap() == 2
+    assert [ledger.counts(room).waiting for room in ("trials", "baselines")] == [1, 1]
+    failed = ledger.study().trials[1]
+    ledger.storage.set_trial_state_values(failed._trial_id, optuna.trial.TrialState.FAIL)
+    assert ledger.reap() == 0
+    assert ledger.reap(resume=True) == 1

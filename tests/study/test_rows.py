@@ -1,0 +1,63 @@
+import os
+import time
+from collections.abc import Callable, Iterator
+from datetime import UTC, datetime, timedelta
+
+import msgspec
+import optuna
+import pytest
+
+from ranksearch.records import TrialRecord
+from ranksearch.study.rows import row, rows
+
+
+@pytest.fixture
+def _far_east(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    with monkeypatch.context() as changed:
+        changed.setenv("TZ", "Asia/Tokyo")
+        time.tzset()
+        yield
+    time.tzset()
+
+
+@pytest.mark.skipif(os.name == "nt", reason="time.tzset() exists on Unix only")
+@pytest.mark.usefixtures("_far_east")
+def test_states_records_and_times(make_record: Callable[..., TrialRecord]) -> None:
+    study = optuna.create_study(directions=["maximize"] * 2)
+    record = make_record()
+    done = study.ask()
+    done.set_user_attr("record", msgspec.to_builtins(record))
+    study.tell(done, [0.9, 1.0])
+    study.tell(study.ask(), state=optuna.trial.TrialState.PRUNED)
+    study.ask()
+    study.enqueue_trial({})
+    complete, stopped, running, waiting = rows(study.trials)
+    assert [t.state for t in (complete, stopped, running, waiting)] == ["complete", "stopped", "running", "waiting"]
+    assert complete.record == record
+    assert complete.finished is not None
+    assert complete.finished.tzinfo == UTC
+    assert abs(complete.finished - datetime.now(UTC)) < timedelta(minutes=1)
+    assert running.record is None
+    assert waiting.started is None
+
+
+def test_why_a_trial_failed_and_where_it_went_on() -> None:
+    study = optuna.create_study(directions=["maximize"] * 2)
+    for reason in ("", "MemoryError: too large"):
+        trial = study.ask()
+        if reason:
+            trial.set_user_attr("reason", reason)
+        study.tell(trial, state=optuna.trial.TrialState.FAIL)
+    study.enqueue_trial({}, user_attrs={"retry_of": 0})
+    lost, failed, _ = rows(study.trials)
+    assert lost.reason == "its worker was stopped or lost; queued again as trial 2"
+    assert failed.reason == "MemoryError: too large"
+    assert row(study.trials[2]).reason == ""
+
+
+def test_a_record_of_a_trial_that_did_not_finish_counts_for_nothing(make_record: Callable[..., TrialRecord]) -> None:
+    study = optuna.create_study(directions=["maximize"] * 2)
+    trial = study.ask()
+    trial.set_user_attr("record", msgspec.to_builtins(make_record()))
+    study.tell(trial, state=optuna.trial.TrialState.FAIL)
+    assert rows(study.trials)[0].record is None

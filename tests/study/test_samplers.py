@@ -1,0 +1,84 @@
+import warnings
+from collections.abc import Callable
+from typing import Any
+
+import optuna
+import pytest
+
+from ranksearch.errors import StudyFileError
+from ranksearch.study import SAMPLERS, open_storage, sampler
+
+Points = list[dict[str, Any]]
+
+
+def _objective(trial: optuna.Trial) -> tuple[float, float]:
+    x = trial.suggest_float("log2_ratio", 0.5, 3.0)
+    y = trial.suggest_float("weight/conv", -2.0, 2.0)
+    shape = trial.suggest_categorical("schedule/shape", ["none", "linear"])
+    batch = trial.suggest_int("training/batch", 32, 128, step=32)
+    return 1.0 - x / 4 - 0.1 * y**2 - 0.05 * (shape == "none") - batch / 1000, x
+
+
+def _run(storage: Any, name: str, seed: int, trials: int) -> Points:
+    """All points of the study after ``trials`` more of them, every one by a process that starts anew."""
+    study = optuna.create_study(
+        study_name="s", storage=storage, directions=["maximize"] * 2, sampler=sampler(name, seed), load_if_exists=True
+    )
+    study.optimize(_objective, n_trials=trials)
+    assert [t.state.name for t in study.trials] == ["COMPLETE"] * len(study.trials)
+    return [t.params for t in study.trials]
+
+
+@pytest.fixture(params=["memory", "sqlite"])
+def storage(request: pytest.FixtureRequest, tmp_path: Any) -> Callable[[], Any]:
+    numbers = iter(range(10))
+
+    def fresh() -> Any:
+        if request.param == "memory":
+            return optuna.storages.InMemoryStorage()
+        return open_storage(f"sqlite:///{tmp_path}/{next(numbers)}.db")
+
+    return fresh
+
+
+def check(name: str, storage: Callable[[], Any], trials: int = 15) -> None:
+    with warnings.catch_warnings():
+        warnings.simplefilter("error", optuna.exceptions.ExperimentalWarning)
+        warnings.simplefilter("error", UserWarning)
+        warnings.simplefilter("error", FutureWarning)
+        whole = _run(storage(), name, 7, trials)
+        assert len({tuple(p.items()) for p in whole}) == trials
+        resumed = storage()
+        _run(resumed, name, 7, 5)
+        # the same points in the same order, though the process that resumes starts with the same seed
+        assert _run(resumed, name, 7, 7) == whole[:12]
+    assert _run(storage(), name, 8, 2) != whole[:2]
+
+
+def test_gaussian_processes() -> None:
+    check("gp", optuna.storages.InMemoryStorage, trials=12)  # a second per proposal after the tenth trial
+
+
+@pytest.mark.slow
+def test_gaussian_processes_in_15_trials(storage: Callable[[], Any]) -> None:
+    check("gp", storage)
+
+
+@pytest.mark.parametrize("name", [name for name in SAMPLERS if name != "gp"])
+def test_two_objectives_in_15_trials(name: str, storage: Callable[[], Any]) -> None:
+    check(name, storage)
+
+
+def test_workers_with_one_seed_propose_different_points(storage: Callable[[], Any]) -> None:
+    shared = storage()
+    make = {"study_name": "s", "storage": shared, "directions": ["maximize"] * 2, "load_if_exists": True}
+    one, two = (optuna.create_study(**make, sampler=sampler("random", 0)) for _ in range(2))
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # a heartbeat is for optimize(), not for ask()
+        first, second = one.ask(), two.ask()
+    assert first.suggest_float("x", 0, 1) != second.suggest_float("x", 0, 1)
+
+
+def test_an_unknown_name_is_told() -> None:
+    with pytest.raises(StudyFileError, match=r"search\.sampler = 'nsga' is not available; did you mean 'nsga"):
+        sampler("nsga", 0)

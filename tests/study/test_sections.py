@@ -1,0 +1,54 @@
+from typing import Any, get_args
+
+import msgspec
+import pytest
+
+from ranksearch.allocation import ALLOCATORS
+from ranksearch.errors import StudyFileError
+from ranksearch.records import DecaySchedule, Recipe
+from ranksearch.study import SAMPLERS, FinetuneSection, ScheduleSection, SearchSection, TrainingSection
+from ranksearch.study.sections import PretrainingSection
+
+
+def _words(section: type[msgspec.Struct], key: str) -> set[str]:
+    (annotation,) = (f.type for f in msgspec.structs.fields(section) if f.name == key)
+    found: set[str] = set()
+    todo = [annotation]
+    while todo:
+        part = todo.pop()
+        found |= {part} if isinstance(part, str) else set()
+        todo += get_args(part)
+    return found
+
+
+def test_choices_are_those_that_exist() -> None:
+    assert _words(SearchSection, "sampler") == set(SAMPLERS)
+    assert _words(SearchSection, "baselines") == set(ALLOCATORS)
+
+
+def test_sections_have_every_key_of_what_they_set_with_its_default() -> None:
+    assert set(ScheduleSection().settings) == set(DecaySchedule.__struct_fields__)
+    assert set(TrainingSection().settings) == set(Recipe.__struct_fields__) - {"images"}
+    assert DecaySchedule(**ScheduleSection().settings) == DecaySchedule()
+    assert Recipe(images=TrainingSection().length(0), **TrainingSection().settings) == Recipe()
+    changeable = set(FinetuneSection.__struct_fields__) - {"epochs", "seeds"}
+    assert changeable == set(Recipe.__struct_fields__) - {"images"}
+
+
+@pytest.mark.parametrize(
+    ("given", "train", "images"), [({"images": 5}, 100, 5), ({"epochs": 1.5}, 100, 150), ({"epochs": 0.001}, 100, 1)]
+)
+def test_the_length_of_a_trial(given: dict[str, Any], train: int, images: int) -> None:
+    assert TrainingSection(**given).length(train) == images
+
+
+def test_finetune_changes_only_what_is_given() -> None:
+    assert FinetuneSection().changes == {}
+    assert FinetuneSection(lr=0.1, learn="all").changes == {"lr": 0.1, "learn": "all"}
+    with pytest.raises(StudyFileError, match=r"finetune\.learn = 'al' is unknown; did you mean 'all'"):
+        FinetuneSection(learn="al")
+
+
+def test_pretraining_learns_everything_and_distils_nothing() -> None:
+    recipe = PretrainingSection(epochs=2, lr=0.3).recipe(100)
+    assert (recipe.images, recipe.lr, recipe.learn, recipe.distillation) == (200, 0.3, "all", 0.0)
