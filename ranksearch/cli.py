@@ -114,8 +114,8 @@ def worker(
 @app.command()
 def front(
     study: StudyPath,
-    csv: Annotated[Path | None, typer.Option(help="write all finished trials as CSV")] = None,
-    parquet: Annotated[Path | None, typer.Option(help="write all finished trials as Parquet")] = None,
+    csv: Annotated[Path | None, typer.Option(help="write all trials, baselines and finalists as CSV")] = None,
+    parquet: Annotated[Path | None, typer.Option(help="the same as Parquet")] = None,
     storage: Storage = None,
 ) -> None:
     """Print the Pareto front; write the table of all trials."""

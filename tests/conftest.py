@@ -3,8 +3,12 @@
 import os
 from pathlib import Path
 
+import hypothesis
 import pytest
 import torch
+
+hypothesis.settings.register_profile("shared machine", deadline=None)  # a busy neighbour is no failure
+hypothesis.settings.load_profile("shared machine")
 
 
 @pytest.fixture(autouse=True, scope="session")
@@ -17,7 +21,8 @@ def _own_cache(tmp_path_factory: pytest.TempPathFactory) -> None:
 def _threads() -> None:
     """Test processes side by side share the cores out (threads × processes ≤ cores)."""
     workers = int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "1"))
-    torch.set_num_threads(max(1, (os.cpu_count() or 1) // workers))
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    torch.set_num_threads(max(1, cores // workers))
 
 
 @pytest.fixture(scope="session")

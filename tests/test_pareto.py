@@ -3,14 +3,11 @@
 import hypothesis.strategies as st
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis.extra.numpy import arrays
 
 from ranksearch.errors import BudgetError
 from ranksearch.pareto import Box, dominates, non_dominated
-
-settings.register_profile("shared machine", deadline=None)  # a busy neighbour is no failure
-settings.load_profile("shared machine")
 
 GRID = st.integers(0, 8).map(lambda i: i / 8)  # few values: ties and duplicates are common
 SETS = arrays(float, st.tuples(st.integers(0, 14), st.integers(2, 3)), elements=GRID)

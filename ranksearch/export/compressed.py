@@ -14,7 +14,7 @@ from torch import nn
 from ..decomposition import skeleton
 from ..errors import RankError, WeightsError
 from ..layers import Dense
-from ..networks import save_weights
+from ..networks import load_weights, save_weights
 from ..records import RankFile
 
 METADATA_KEY = "ranksearch"
@@ -60,18 +60,12 @@ def load_compressed(network: nn.Module, path: Path | str) -> nn.Module:
         A copy in evaluation mode with its layers replaced and all weights loaded.
 
     Raises:
-        RankError: the checkpoint names layers that the network does not have.
+        RankError: the checkpoint has ranks for layers that the network does not have, or not of that size.
         WeightsError: missing or corrupt, or the remaining state does not fit.
     """
     path = Path(path)
-    ranks = read_ranks(path)
-    compressed = replace_layers(network, ranks, str(path))
-    with safe_open(path, framework="pt") as file:
-        state = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (a safe_open is no mapping)
-    try:
-        compressed.load_state_dict(state)
-    except RuntimeError as error:
-        raise WeightsError(f"{path}: does not fit {type(network).__name__}: {error}") from None
+    compressed = replace_layers(network, read_ranks(path), str(path))
+    load_weights(compressed, path)
     return compressed.eval()
 
 
@@ -87,7 +81,10 @@ def replace_layers(network: nn.Module, ranks: RankFile, source: str) -> nn.Modul
         if not isinstance(chosen, Dense):
             if not isinstance(dense, nn.Conv2d | nn.Linear):
                 raise RankError(f"{source}: layer {name!r} is a {type(dense).__name__}, not a convolution or Linear")
-            replaced[id(dense)] = skeleton(dense, chosen, "plain" if ranks.form == "plain" else "pivoted")
+            try:
+                replaced[id(dense)] = skeleton(dense, chosen, "plain" if ranks.form == "plain" else "pivoted")
+            except RankError as error:
+                raise RankError(f"{source}: layer {name!r}: {error}") from None
     for name, module in modules.items():  # a shared module stands in several places
         if id(module) in replaced:
             parent, _, child = name.rpartition(".")

@@ -3,7 +3,7 @@
 from .best import SELECTIONS, front, select
 from .finalists import finalist_table, search_test_correlation
 from .table_file import write_table
-from .trial_table import trial_table
+from .trial_table import study_table, trial_table
 
 __all__ = [
     "SELECTIONS",
@@ -11,6 +11,7 @@ __all__ = [
     "front",
     "search_test_correlation",
     "select",
+    "study_table",
     "trial_table",
     "write_table",
 ]

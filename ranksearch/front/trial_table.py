@@ -60,6 +60,15 @@ def trial_table(history: StudyHistory, room: Literal["trials", "baselines", "fin
     return table
 
 
+def study_table(history: StudyHistory) -> pd.DataFrame:
+    """The tables of all rooms below each other, a first column ``room`` telling them apart."""
+    rooms: tuple[Literal["trials", "baselines", "finalists"], ...] = ("trials", "baselines", "finalists")
+    tables = {room: trial_table(history, room) for room in rooms}
+    found = [table.assign(room=room) for room, table in tables.items() if len(table)]
+    whole = pd.concat(found, ignore_index=True) if found else tables["trials"].assign(room="")
+    return whole[["room", *whole.columns.drop("room")]]
+
+
 def _rank_columns(network: NetworkSpec) -> list[str]:
     return [f"rank/{spec.name}/{mode}" for spec in network.layers for mode in spec.modes]
 

@@ -19,7 +19,6 @@ log = logging.getLogger(__name__)
 Network = TypeVar("Network", bound=nn.Module)
 
 PROBE_SECONDS = 0.8  # of one candidate's timed steps; at least three are timed, whatever they take
-
 MARGIN = 1.05  # a candidate must be so much faster than the simpler one before it
 
 
@@ -82,8 +81,7 @@ class Precision:
 
 
 FLOAT32 = Precision()
-#: simplest first
-CANDIDATES = (
+CANDIDATES = (  # simplest first
     FLOAT32,
     Precision("float32", channels_last=True),
     Precision("bfloat16"),

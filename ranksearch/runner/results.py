@@ -9,7 +9,7 @@ import optuna
 from rich.console import Console
 
 from ..errors import StudyFileError
-from ..front import front, trial_table, write_table
+from ..front import front, study_table, trial_table, write_table
 from ..records import StudyHistory
 from ..report import write_report
 from ..study import Ledger, SearchSection, StudyFile, open_storage, read_study, template
@@ -22,7 +22,7 @@ def opened_file(path: Path, overrides: Mapping[str, Any]) -> StudyFile:
     Raises:
         StudyFileError: as :func:`~ranksearch.study.read_study`, or an option that is not allowed.
     """
-    optuna.logging.set_verbosity(optuna.logging.WARNING)
+    optuna.logging.set_verbosity(optuna.logging.ERROR)  # below, a failed trial prints its traceback
     study = read_study(path)
     given = {key: value for key, value in overrides.items() if value is not None}
     try:
@@ -55,7 +55,7 @@ def read_history(study: StudyFile) -> StudyHistory:
 
 
 def show_front(study: StudyFile, files: Sequence[Path], console: Console) -> None:
-    """Prints the Pareto front and the finalists; writes the table of all trials into ``files``."""
+    """Prints the Pareto front and the finalists; writes all trials, baselines and finalists into ``files``."""
     history = read_history(study)
     table = trial_table(history)
     records = {t.number: t.record for t in history.finished() if t.record}
@@ -63,7 +63,7 @@ def show_front(study: StudyFile, files: Sequence[Path], console: Console) -> Non
     if finalists := [t.record for t in history.finished("finalists") if t.record]:
         console.print(finalists_table(finalists))
     for path in files:
-        write_table(table, path)
+        write_table(study_table(history), path)
         console.print(f"{path} written", highlight=False, soft_wrap=True)
 
 
@@ -72,4 +72,6 @@ def make_report(studies: Sequence[StudyFile], output: Path | None) -> Path:
     path = output or Path("reports") / "+".join(study.name for study in studies) / "index.html"
     if path.suffix != ".html":
         path = path / "index.html"
-    return write_report([read_history(study) for study in studies], path)
+    histories = [read_history(study) for study in studies]
+    files = {history.study.name: str(study.path) for history, study in zip(histories, studies, strict=True)}
+    return write_report(histories, path, study_files=files)

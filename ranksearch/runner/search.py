@@ -26,34 +26,44 @@ def search_study(
         StudyChangedError, BudgetError, DenseAccuracyError, …: before any trial, with the remedy.
         KeyboardInterrupt: the running trial was handed back; the same command goes on.
     """
-    began = time.monotonic()
-    workers = workers or study.search.workers
+    search, began = study.search, time.monotonic()
+    workers = workers or search.workers
     session = open_session(study, device=device)
-    first_minute(session, console)
-    ledger = session.ledger
-    ledger.reap(resume=True)
-    left_out = enqueue_baselines(session)
-    for reason in left_out:
-        console.print(f"not run: {reason}", highlight=False, soft_wrap=True)
-    search = study.search
-    estimate(session, workers, console)
     deadline = began + search.minutes * 60 if search.minutes else float("inf")
-    budget = Budget(search.trials, deadline)
-    if workers > 1:
-        arguments = ["--trials", str(search.trials)]
-        if search.minutes:
-            arguments += ["--minutes", f"{max(0.0, deadline - time.monotonic()) / 60:.4f}"]
-        if device or search.device:
-            arguments += ["--device", str(device or search.device)]
-        if search.storage != "sqlite":
-            arguments += ["--storage", search.storage]
-        run_workers(study.path, workers, arguments, ledger, search.trials, console)
-    else:
-        for ended in work(session, budget, console):
-            if ended:
-                console.print(f"stopped: {ended}", highlight=False, soft_wrap=True)
-    history = ledger.history()
-    console.print(f"{study.name}: {summary(history)}", highlight=False, soft_wrap=True)
+    if workers == 1:
+        return run_session(session, Budget(search.trials, deadline), console)
+    prepare(session, console)
+    arguments = ["--trials", str(search.trials), "--storage", study.storage_url]
+    if search.minutes:
+        arguments += ["--minutes", f"{max(0.0, deadline - time.monotonic()) / 60:.4f}"]
+    if chosen := device or search.device:
+        arguments += ["--device", chosen]
+    run_workers(study.path, workers, arguments, session.ledger, search.trials, console)
+    return conclude(session, console)
+
+
+def run_session(session: Session, budget: Budget, console: Console) -> StudyHistory:
+    """Prepares the study and works on it in this process, to its budget."""
+    prepare(session, console)
+    for ended in work(session, budget, console):
+        if ended:
+            console.print(f"stopped: {ended}", highlight=False, soft_wrap=True)
+    return conclude(session, console)
+
+
+def prepare(session: Session, console: Console) -> None:
+    """The first minute, what an earlier session left behind, and the queue of baselines."""
+    first_minute(session, console)
+    session.ledger.reap(resume=True)
+    for reason in enqueue_baselines(session):
+        console.print(f"not run: {reason}", highlight=False, soft_wrap=True)
+    estimate(session, console)
+
+
+def conclude(session: Session, console: Console) -> StudyHistory:
+    """The last line."""
+    history = session.ledger.history()
+    console.print(f"{session.study.name}: {summary(history)}", highlight=False, soft_wrap=True)
     return history
 
 
@@ -92,7 +102,7 @@ def first_minute(session: Session, console: Console) -> None:
     console.print(closed_form_table(points))
 
 
-def estimate(session: Session, workers: int, console: Console) -> None:
+def estimate(session: Session, console: Console) -> None:
     """Prints seconds per trial and when the search will have finished."""
     counts, baselines = session.ledger.counts(), session.ledger.counts("baselines")
     seconds = session.ledger.record.seconds_per_trial

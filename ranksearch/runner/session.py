@@ -1,6 +1,6 @@
 """One process's hold on a study: its subject, error tables, variables and books."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from ..allocation import RateDistortion, attainable_ratio
@@ -62,8 +62,14 @@ class Session:
         )
 
 
-def open_session(study: StudyFile, *, device: str | None = None) -> Session:
-    """Opens a study, whether it was made before or not; nothing is measured but the dense network.
+def open_session(
+    study: StudyFile, *, device: str | None = None, subject: Callable[[str | None], Subject] | None = None
+) -> Session:
+    """Opens a study, whether it was made before or not; decomposes the network once.
+
+    Args:
+        subject: makes the subject, given the precision that the study was made with, if it was; by default from
+            the study file.
 
     Raises:
         StudyChangedError: it was made under other conditions.
@@ -72,25 +78,17 @@ def open_session(study: StudyFile, *, device: str | None = None) -> Session:
     """
     ledger = Ledger(open_storage(study.storage_url), study.name)
     earlier = ledger.record if ledger.exists else None
-    subject = study_subject(study, device=device, precision=earlier.machine.precision if earlier else None)
-    session = make_session(study, subject, ledger)
+    make = subject or (lambda precision: study_subject(study, device=device, precision=precision))
+    made = make(earlier.machine.precision if earlier else None)
+    require_attainable(study, made)
+    bases = made.bases()
+    tables = {name: b.table for name, b in bases.items()}
+    allocate = RateDistortion(made.spec, tables, study.ranks.form, study.ranks.multiple_of)
+    variables = Variables(study, made.spec, allocate, len(made.splits.train))
+    session = Session(study, made, bases, variables, ledger, NetworkStore.of(study))
     if earlier:
         require_same(study.name, earlier.fingerprint, session.fingerprint, earlier.settings, settings(study))
     return session
-
-
-def make_session(study: StudyFile, subject: Subject, ledger: Ledger) -> Session:
-    """Decomposes the network once and sets up what follows from the study file.
-
-    Raises:
-        BudgetError: the study's box cannot be attained.
-    """
-    require_attainable(study, subject)
-    bases = subject.bases()
-    tables = {name: b.table for name, b in bases.items()}
-    allocate = RateDistortion(subject.spec, tables, study.ranks.form, study.ranks.multiple_of)
-    variables = Variables(study, subject.spec, allocate, len(subject.splits.train))
-    return Session(study, subject, bases, variables, ledger, NetworkStore.of(study))
 
 
 def require_attainable(study: StudyFile, subject: Subject) -> None:

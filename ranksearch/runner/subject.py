@@ -1,5 +1,6 @@
 """The subject of a study on this machine: the dense network, its data, and what every trial is compared with."""
 
+import math
 import os
 import platform
 from dataclasses import dataclass
@@ -171,7 +172,8 @@ def make_subject(
     outputs = predict(network, splits.search, precision=chosen, device=device)
     accuracy = task.score(outputs, splits.search.targets)
     if check:
-        check_dense(accuracy, splits.classes, expect_accuracy)
+        counted = task.score is CLASSIFICATION.score  # of the user's own metric, nobody knows what chance is
+        check_dense(accuracy, splits.classes if counted else None, len(splits.search), expect_accuracy)
     return Subject(
         network=network,
         spec=spec,
@@ -185,8 +187,16 @@ def make_subject(
     )
 
 
-def check_dense(accuracy: float, classes: int | None, expected: float | None) -> None:
-    """Raises :class:`DenseAccuracyError` where searching would be pointless: near chance, or below what is expected."""
+def check_dense(accuracy: float, classes: int | None, images: int, expected: float | None = None) -> None:
+    """Refuses a dense network that would make the search pointless.
+
+    It must reach ``expected``, and lie three binomial standard deviations above chance, 1 / ``classes``: a
+    network that guesses gets there in about one of 700 splits of ``images``, whatever their number. A larger
+    share of one class lifts a constant answer above chance; ``expected`` is for what guards against that.
+
+    Raises:
+        DenseAccuracyError: says how far off it is, and the usual causes.
+    """
     causes = "the usual causes: [data] normalize differs from training, label order, or the wrong checkpoint"
     if expected is not None and accuracy < expected:
         raise DenseAccuracyError(
@@ -194,10 +204,12 @@ def check_dense(accuracy: float, classes: int | None, expected: float | None) ->
             f"{expected:.2%}; {causes}"
         )
     chance = 1 / classes if classes else 0.0
-    if classes and accuracy < chance + 0.5 * (1 - chance) * min(1.0, 10 * chance) * 0.5 and accuracy < 2 * chance:
+    least = chance + 3 * math.sqrt(chance * (1 - chance) / images)
+    if accuracy < least:
         raise DenseAccuracyError(
             f"the dense network reaches {accuracy:.2%} on the search split, near chance ({chance:.2%} for {classes} "
-            f'classes); {causes}; weights = "none" serves `layers` only'
+            f'classes; at least {least:.2%} of {images:,} images are needed); {causes}; weights = "none" serves '
+            "`layers` only"
         )
 
 

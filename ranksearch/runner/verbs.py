@@ -16,6 +16,7 @@ from ..layers import Form, network_cost
 from ..records import RankFile, TrialRecord, require_fit
 from ..study import Ledger, StudyFile, open_storage
 from .finetune import finetune
+from .founding import found_study
 from .network_store import NetworkStore
 from .progress import duration
 from .results import read_history
@@ -117,6 +118,8 @@ def finetune_files(
     """Trains the rank files to full length beside the dense control and prints test accuracies."""
     ranks = {path.stem: RankFile.read(path) for path in files}
     session = open_session(study, device=device)
+    if not session.ledger.exists:  # ranks need not come from a search
+        found_study(session)
     began = time.monotonic()
 
     def on_step(plan: Plan, done: int, of: int) -> None:

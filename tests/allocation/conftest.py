@@ -5,12 +5,8 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import settings
 
 from ranksearch.layers import ErrorTable, LayerSpec, NetworkSpec, RankConfiguration
-
-settings.register_profile("shared machine", deadline=None)  # a busy neighbour is no failure
-settings.load_profile("shared machine")
 
 Synthetic = tuple[NetworkSpec, dict[str, ErrorTable]]
 

@@ -5,7 +5,6 @@ from datetime import datetime, timedelta
 from typing import Any
 
 import pytest
-from hypothesis import settings
 
 from ranksearch.layers import Dense, LayerSpec, NetworkCost, NetworkSpec, RankConfiguration, Svd, Tucker2
 from ranksearch.records import (
@@ -19,9 +18,6 @@ from ranksearch.records import (
     Trial,
     TrialRecord,
 )
-
-settings.register_profile("shared machine", deadline=None)  # a busy neighbour is no failure
-settings.load_profile("shared machine")
 
 NETWORK = NetworkSpec(
     layers=(

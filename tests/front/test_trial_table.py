@@ -3,12 +3,13 @@
 from datetime import datetime, timedelta, timezone
 
 import hypothesis.strategies as st
+import msgspec
 import numpy as np
 import pandas as pd
 import pytest
 from hypothesis import given
 
-from ranksearch.front import trial_table
+from ranksearch.front import study_table, trial_table
 from ranksearch.layers import NetworkCost, RankConfiguration, Svd, Tucker2
 from ranksearch.pareto import dominates
 from ranksearch.records import DecaySchedule, Recipe, Trial
@@ -116,3 +117,12 @@ def test_digest_names_the_ranks_and_key_also_the_training(trial, history_of):
     assert table["digest"].tolist() == [same.digest] * 2
     assert table["key"].iloc[0] != table["key"].iloc[1]
     assert np.array_equal(table["key"], [trial(0, 0, 2, configuration=same, **r).record.key for r in records])
+
+
+def test_the_study_table_holds_every_room_once(trial, history_of):
+    history = history_of([trial(0, 0.9, 4.0), trial(1, 0.8, 5.0)])
+    history = msgspec.structs.replace(history, baselines=(trial(0, 0.7, 4.0, origin="baseline uniform@4"),))
+    whole = study_table(history)
+    assert whole["room"].tolist() == ["trials", "trials", "baselines"]
+    assert whole["accuracy"].tolist() == [0.9, 0.8, 0.7]
+    assert study_table(history_of([])).empty

@@ -1,0 +1,62 @@
+"""Evaluation: the numbers of a network beside another, and latencies taken in turn."""
+
+import torch
+from torch import Tensor, nn
+
+from ranksearch.export import compare_latency, evaluate
+from ranksearch.networks import examples_of
+from ranksearch.progressive import CLASSIFICATION, Precision
+
+
+class Counted(nn.Module):
+    """Passes its input on, noting in a shared diary who ran, on which shape."""
+
+    def __init__(self, name: str, diary: list[tuple[str, tuple[int, ...]]]) -> None:
+        super().__init__()
+        self.name, self.diary = name, diary
+
+    def forward(self, x: Tensor) -> Tensor:
+        self.diary.append((self.name, tuple(x.shape)))
+        return x
+
+
+def test_an_evaluation_counts_hits_parameters_and_bytes() -> None:
+    torch.manual_seed(0)
+    images, network = torch.randn(20, 6), nn.Linear(6, 3).eval()
+    outputs = network(images).detach()
+    labels = outputs.argmax(1)
+    labels[:5] = (labels[:5] + 1) % 3  # 15 of 20 are right
+    found = evaluate(
+        "mine",
+        network,
+        examples_of((images, labels)),
+        dense_outputs=outputs,
+        task=CLASSIFICATION,
+        split="test",
+        precision=Precision(),
+        device=torch.device("cpu"),
+    )
+    assert found.label == "mine"
+    assert found.measured.accuracy == 0.75
+    assert (found.measured.split, found.measured.images) == ("test", 20)
+    assert abs(found.measured.distance) < 1e-6
+    assert (found.params, found.bytes, found.latency) == (21, 84, ())
+
+
+def test_latencies_are_taken_in_turn_on_batches_of_the_asked_size() -> None:
+    diary: list[tuple[str, tuple[int, ...]]] = []
+    networks: dict[str, nn.Module] = {name: Counted(name, diary).eval() for name in ("a", "b")}
+    found = compare_latency(networks, torch.randn(1, 3, 4), batches=(1, 8), rounds=5)
+    turns = [(name, (batch, 3, 4)) for batch in (1, 8) for _ in range(5 + 3) for name in ("a", "b")]
+    assert diary == turns
+    assert list(found) == ["a", "b"]
+    for latencies in found.values():
+        assert [latency.batch for latency in latencies] == [1, 8]
+        for latency in latencies:
+            assert 0 < latency.lower <= latency.median <= latency.upper
+
+
+def test_latency_leaves_no_gradients_behind() -> None:
+    network = nn.Linear(4, 2)
+    compare_latency({"one": network}, torch.randn(1, 4), batches=(2,), rounds=2)
+    assert network.weight.grad is None
