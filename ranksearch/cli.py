@@ -1,5 +1,6 @@
 """The command line: one verb per thing that a user does; each is thin and calls the runner."""
 
+import logging
 import os
 import signal
 import sys
@@ -22,7 +23,10 @@ app = typer.Typer(
 
 StudyPath = Annotated[Path, typer.Argument(metavar="STUDY", help="study file (TOML); `ranksearch init` writes one")]
 Device = Annotated[str | None, typer.Option(help="cpu, cuda or mps; the best there is unless given")]
-Storage = Annotated[str | None, typer.Option(help="URL of the storage; else the study file's")]
+Storage = Annotated[
+    str | None, typer.Option(envvar="RANKSEARCH_STORAGE", help="URL of the storage; else the study file's")
+]
+Sampler = Annotated[str | None, typer.Option(help="tpe, nsga2, nsga3, gp, random or qmc")]
 Trials = Annotated[int | None, typer.Option(min=1, help="finished trials in all")]
 Minutes = Annotated[float | None, typer.Option(min=0, help="stop asking for trials after so many minutes")]
 Output = Annotated[Path | None, typer.Option("--output", "-o", help="file or folder to write")]
@@ -64,10 +68,8 @@ def layers(study: StudyPath, device: Device = None) -> None:
 @app.command()
 def allocate(
     study: StudyPath,
-    ratio: Annotated[float, typer.Option(help="compression ratio to reach")],
-    allocator: Annotated[str, typer.Option(help="rate-distortion, uniform or energy; evbmf takes no ratio")] = (
-        "rate-distortion"
-    ),
+    ratio: Annotated[float | None, typer.Option(min=1, help="compression ratio to reach; evbmf takes none")] = None,
+    allocator: Annotated[str, typer.Option(help="rate-distortion, uniform, energy or evbmf")] = "rate-distortion",
     output: Output = None,
     device: Device = None,
 ) -> None:
@@ -84,7 +86,7 @@ def search(
     minutes: Minutes = None,
     workers: Annotated[int | None, typer.Option(min=1, help="local processes that share out the cores")] = None,
     storage: Storage = None,
-    sampler: Annotated[str | None, typer.Option(help="tpe, nsga2, nsga3, gp, random or qmc")] = None,
+    sampler: Sampler = None,
     device: Device = None,
 ) -> None:
     """Run a study, or resume it: the same command goes on where it stopped."""
@@ -100,6 +102,7 @@ def worker(
     trials: Trials = None,
     minutes: Minutes = None,
     storage: Storage = None,
+    sampler: Sampler = None,
     device: Device = None,
     share: Annotated[int, typer.Option(min=1, help="take one of so many shares of the cores")] = 1,
     quiet: Annotated[bool, typer.Option(help="show errors only")] = False,
@@ -107,8 +110,8 @@ def worker(
     """Work on a study that `search` has made, until its budget is met."""
     from .runner.verbs import work_on
 
-    console = Console(quiet=quiet, width=160)
-    work_on(_study(study, trials=trials, minutes=minutes, storage=storage), share=share, device=device, console=console)
+    file = _study(study, trials=trials, minutes=minutes, storage=storage, sampler=sampler)
+    work_on(file, share=share, device=device, console=Console(quiet=quiet, width=160))
 
 
 @app.command()
@@ -160,6 +163,7 @@ def finetune(
     ranks: Annotated[list[Path], typer.Argument(help="rank files from `export` or `allocate`")],
     epochs: Annotated[int | None, typer.Option(min=1, help="over train + search; else the study file's")] = None,
     seeds: Annotated[int | None, typer.Option(min=1, help="runs per configuration; else the study file's")] = None,
+    hooi: Annotated[bool, typer.Option("--hooi", help="start from a HOOI of each layer (TensorLy)")] = False,
     output: Output = None,
     storage: Storage = None,
     device: Device = None,
@@ -168,7 +172,7 @@ def finetune(
     from .runner.verbs import finetune_files
 
     finetune_files(
-        _study(study, storage=storage), ranks, epochs=epochs, seeds=seeds, folder=output, device=device,
+        _study(study, storage=storage), ranks, epochs=epochs, seeds=seeds, folder=output, device=device, hooi=hooi,
         console=_console(),
     )  # fmt: skip
 
@@ -193,6 +197,8 @@ def _leave(signal_number: int, frame: FrameType | None) -> None:
 def main() -> None:
     """Runs the command line; exit codes: 0 done, 2 refused, 75 storage unreachable, 130 Ctrl-C, 143 SIGTERM."""
     signal.signal(signal.SIGTERM, _leave)
+    logging.basicConfig(format="%(message)s", stream=sys.stdout)
+    logging.getLogger("ranksearch").setLevel(logging.INFO)
     sys.path.insert(0, os.getcwd())  # package.module:factory of the user's own
     errors = Console(stderr=True, width=None if sys.stderr.isatty() else 1000)
     try:
@@ -200,6 +206,7 @@ def main() -> None:
     except RanksearchError as error:
         errors.print(f"ranksearch: {error}", style="red", highlight=False, markup=False, soft_wrap=True)
         sys.exit(error.exit_code)
-    except KeyboardInterrupt:
-        errors.print("ranksearch: stopped; the same command goes on", highlight=False)
-        sys.exit(130)
+    except SystemExit as left:
+        if left.code == 130:  # what Typer makes of Ctrl-C
+            errors.print("ranksearch: stopped; the same command goes on", highlight=False)
+        raise

@@ -47,6 +47,10 @@ class NonFiniteError(RanksearchError):
     """A loss or an output became infinite or NaN; ends that trial, never the study."""
 
 
+class MetricError(RanksearchError):
+    """The user's metric is no number; fails that trial, since it says nothing about the configuration."""
+
+
 class SelectionError(RanksearchError):
     """A point of the front was asked for that does not exist."""
 

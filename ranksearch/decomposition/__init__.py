@@ -3,12 +3,14 @@
 from .bases import NestedBases, nested_bases, network_bases
 from .covariance import shrink
 from .deployed import deploy, skeleton
-from .factors import Factors
-from .hooi import hooi
+from .factors import Decomposition, Factors
+from .hooi import Hooi, hooi
 from .pivot import Pivoting, pivot
 
 __all__ = [
+    "Decomposition",
     "Factors",
+    "Hooi",
     "NestedBases",
     "Pivoting",
     "deploy",

@@ -1,12 +1,20 @@
 """The factors of one low-rank layer, and the kernel they stand for."""
 
 from dataclasses import dataclass
+from typing import Protocol
 
 import torch
 from torch import Tensor
 
 from ..errors import RankError
-from ..layers import Svd, Tucker2
+from ..layers import LayerRanks, Svd, Tucker2
+
+
+class Decomposition(Protocol):
+    """Whatever gives a layer's factors at any legal ranks: nested bases, or a fresh HOOI."""
+
+    def factors(self, ranks: LayerRanks) -> "Factors":
+        """The factors of ``ranks``, in storage of their own."""
 
 
 @dataclass(frozen=True, eq=False)

@@ -1,12 +1,35 @@
 """Higher-order orthogonal iteration: the best Tucker-2 of one rank pair, an option for finalists."""
 
+from dataclasses import dataclass
+
 import tensorly
 import torch
 from tensorly.decomposition import partial_tucker
 from torch import Tensor
 
 from ..errors import RankError
+from ..layers import LayerRanks, Tucker2
+from .bases import NestedBases
 from .factors import Factors
+
+
+@dataclass(frozen=True, eq=False)
+class Hooi:
+    """One layer decomposed anew for every rank pair: seconds where nested bases take milliseconds, 1–3 % less error.
+
+    Attributes:
+        bases: of the layer; they give its SVD, which needs no iteration.
+        weight: (C_out, C_in, kH, kW).
+    """
+
+    bases: NestedBases
+    weight: Tensor
+
+    def factors(self, ranks: LayerRanks) -> Factors:
+        """The factors of ``ranks`` by :func:`hooi`; by the bases for an SVD."""
+        if isinstance(ranks, Tucker2):
+            return hooi(self.weight, ranks.rank_out, ranks.rank_in)
+        return self.bases.factors(ranks)
 
 
 @torch.no_grad()

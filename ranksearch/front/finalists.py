@@ -18,7 +18,7 @@ def finalist_table(history: StudyHistory) -> pd.DataFrame:
     measured on: the same ranks trained longer are another row. ``accuracy_mean`` and ``accuracy_std`` (n − 1; NaN
     of one seed) over the ``seeds`` that gave a measurement, ``failures`` that did not; ``images`` and ``seconds``
     of one seed (mean). ``search_accuracy`` is the best that a trial or baseline with the same ranks (``digest``)
-    reached on the search split, NaN where there is none.
+    reached on the search split, NaN where there is none; ``lr`` tells dense controls of several recipes apart.
     """
     finalists = trial_table(history, "finalists")
     searched = pd.concat([trial_table(history, "trials"), trial_table(history, "baselines")])
@@ -36,7 +36,7 @@ def finalist_table(history: StudyHistory) -> pd.DataFrame:
         }
     )
     all_ = finalists.groupby(by, sort=False)
-    table = all_[["digest", *SHARED]].first().join(table)
+    table = all_[["digest", *SHARED]].first().assign(lr=all_["recipe/lr"].first()).join(table)
     table["seeds"] = table["seeds"].fillna(0).astype("int64")
     table["failures"] = all_.size() - table["seeds"]
     table["search_accuracy"] = table["digest"].map(best).astype("float64")

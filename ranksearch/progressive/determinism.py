@@ -11,23 +11,30 @@ import torch
 @contextmanager
 def isolated_generators(device: torch.device) -> Iterator[None]:
     """Python's, NumPy's and torch's generators (CPU and ``device``) stand afterwards as before."""
-    python, numpy = random.getstate(), np.random.get_state()  # noqa: NPY002 (users' transforms may draw from it)
-    devices = [] if device.type == "cpu" else [device.index or 0]
-    kind = "cuda" if device.type == "cpu" else device.type
-    with torch.random.fork_rng(devices=devices, device_type=kind):
-        try:
-            yield
-        finally:
-            random.setstate(python)
-            np.random.set_state(numpy)  # noqa: NPY002
+    python, numpy, cpu = random.getstate(), np.random.get_state(), torch.get_rng_state()  # noqa: NPY002
+    accelerator = None if device.type == "cpu" else torch.get_device_module(device).get_rng_state(*_which(device))
+    try:
+        yield
+    finally:
+        random.setstate(python)
+        np.random.set_state(numpy)  # noqa: NPY002 (users' transforms may draw from it)
+        torch.set_rng_state(cpu)
+        if accelerator is not None:
+            torch.get_device_module(device).set_rng_state(accelerator, *_which(device))
 
 
 def seed_generators(device: torch.device, seed: int, step: int) -> None:
     """Sets torch's generators, of the CPU and ``device``, by (seed, step); only within :func:`isolated_generators`."""
     value = int(np.random.SeedSequence((seed, step)).generate_state(1)[0])
-    torch.default_generator.manual_seed(value)
+    torch.default_generator.manual_seed(value)  # torch.manual_seed would set every device's
     if device.type != "cpu":
-        torch.get_device_module(device).manual_seed(value)
+        state = torch.Generator(device).manual_seed(value).get_state()
+        torch.get_device_module(device).set_rng_state(state, *_which(device))
+
+
+def _which(device: torch.device) -> tuple[torch.device, ...]:
+    """CUDA has a generator per device; mps has one and takes no argument."""
+    return (device,) if device.type == "cuda" else ()
 
 
 @contextmanager

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 
 from torch import nn
 
-from ..decomposition import NestedBases
+from ..decomposition import Decomposition
 from ..errors import NetworkError, RankError
 from ..layers import Dense, Form, RankConfiguration
 from ..records import DecaySchedule
@@ -13,7 +13,7 @@ from .adapter import Fade, ProgressiveLayer
 
 
 def attach(
-    network: nn.Module, bases: Mapping[str, NestedBases], configuration: RankConfiguration, fade: Fade = "residual"
+    network: nn.Module, bases: Mapping[str, Decomposition], configuration: RankConfiguration, fade: Fade = "residual"
 ) -> nn.Module:
     """A copy of ``network`` that computes the same, with a progressive layer wherever the configuration has ranks.
 

@@ -8,7 +8,7 @@ from typing import Literal
 import torch.nn.functional as F
 from torch import Tensor
 
-from ..errors import NonFiniteError, StudyFileError
+from ..errors import MetricError, StudyFileError
 
 Loss = Callable[[Tensor, Tensor], Tensor]
 Metric = Callable[[Tensor, Tensor], float]
@@ -71,7 +71,7 @@ def _scaled(metric: Metric, direction: str, low: float, high: float) -> Metric:
     def score(outputs: Tensor, targets: Tensor) -> float:
         value = float(metric(outputs, targets))
         if math.isnan(value):
-            raise NonFiniteError("the metric is NaN on finite outputs: it must be a number for any network")
+            raise MetricError("the metric is NaN on finite outputs: it must be a number for any network")
         share = (min(max(value, low), high) - low) / (high - low)
         return share if direction == "maximize" else 1.0 - share
 

@@ -43,6 +43,7 @@ def finalists_table(view: StudyView) -> Table:
             Column("split"),
             Column("seeds", "number"),
             Column("images", "number"),
+            Column("lr", "number"),
         ),
         tuple(
             (
@@ -57,6 +58,7 @@ def finalists_table(view: StudyView) -> Table:
                 row["split"],
                 f"{row['seeds']}" + (f" ({row['failures']} failed)" if row["failures"] else ""),
                 MISSING if pd.isna(row["images"]) else count(row["images"]),
+                f"{row['lr']:.3g}",
             )
             for row in table.to_dict("records")
         ),

@@ -2,6 +2,7 @@
 
 import copy
 import hashlib
+import logging
 import os
 from pathlib import Path
 
@@ -15,6 +16,8 @@ from ..progressive import CLASSIFICATION, fine_tune, probe_precision
 from ..records import NO_DECAY
 from ..study import StudyFile
 
+log = logging.getLogger(__name__)
+
 
 def cache_folder() -> Path:
     """Where costly intermediate results lie: ``RANKSEARCH_CACHE``, or the platform's cache folder."""
@@ -27,11 +30,12 @@ def train_dense(network: nn.Module, splits: Splits, study: StudyFile, device: to
     what = msgspec.json.encode((study.network.model, recipe, splits.train.fingerprint, weights_fingerprint(network)))
     path = cache_folder() / "dense" / f"{hashlib.sha256(what).hexdigest()[:16]}.safetensors"
     if not path.exists():
-        path.parent.mkdir(parents=True, exist_ok=True)
-        checkpoint = path.with_suffix(".checkpoint")
+        log.info("training the dense network once: %s images; it will lie in %s", f"{recipe.images:,}", path)
         trained = copy.deepcopy(network).to(device)
         inputs, targets = next(splits.train.batches(recipe.batch, seed=0, device=device))
         precision = probe_precision(trained, inputs, targets, CLASSIFICATION)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        checkpoint = path.with_suffix(f".{precision.name.replace('/', '-')}.checkpoint")
         fine_tune(
             trained,
             splits.train,

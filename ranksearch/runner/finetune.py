@@ -9,6 +9,7 @@ from pathlib import Path
 
 import msgspec
 
+from ..decomposition import Decomposition, Hooi
 from ..export import save_compressed
 from ..layers import Dense, RankConfiguration
 from ..records import NO_DECAY, RankFile, Recipe, TrialRecord, require_fit, trial_key
@@ -52,6 +53,7 @@ def finetune(
     seeds: int,
     changes: Mapping[str, float | str],
     folder: Path,
+    hooi: bool = False,
     on_step: Callable[[Plan, int, int], None] | None = None,
     on_record: Callable[[TrialRecord], None] | None = None,
 ) -> list[TrialRecord]:
@@ -59,32 +61,45 @@ def finetune(
 
     Writes ``folder/KEY.checkpoint`` after each epoch, which the same call resumes from, and for each
     compressed network ``folder/KEY.safetensors``, which is the measured one.
+
+    Args:
+        hooi: start from a HOOI of each layer (TensorLy) in the place of the nested bases; named in the origin.
     """
     subject, records = session.subject, []
+    bases: Mapping[str, Decomposition] = session.bases
+    if hooi:
+        bases = {n: Hooi(b, subject.network.get_parameter(f"{n}.weight")) for n, b in session.bases.items()}
+        files = {f"{name} (HOOI)": ranks for name, ranks in files.items()}
+    todo = list(plans(subject, files, epochs=epochs, seeds=seeds, changes=changes))  # refuses before training any
+    finished = session.ledger.history().finished("finalists")
+    earlier = {run_name(r, r.key, r.seed): r for r in (t.record for t in finished) if r}
     folder.mkdir(parents=True, exist_ok=True)
-    earlier = {
-        (t.record.key, t.record.seed): t.record for t in session.ledger.history().finished("finalists") if t.record
-    }
-    for plan, ranks in plans(subject, files, epochs=epochs, seeds=seeds, changes=changes):
-        key = trial_key(plan.configuration, plan.schedule, plan.recipe)
-        record = earlier.get((key, plan.seed))
+    for plan, ranks in todo:
+        run = run_name(plan, trial_key(plan.configuration, plan.schedule, plan.recipe), plan.seed)
+        record = earlier.get(run)
         if record is None:
             compressed, record = run_trial(
                 subject,
-                session.bases,
+                bases,
                 plan,
                 session.form,
                 stage=subject.final_stage,
-                checkpoint=folder / f"{key}-{plan.seed}.checkpoint",
+                checkpoint=folder / f"{run}.checkpoint",
                 on_step=(lambda done, of, plan=plan: on_step(plan, done, of)) if on_step else None,  # type: ignore[misc]
             )
             if ranks is not None and compressed is not None:
                 measured = msgspec.structs.replace(
                     ranks, measured=record.measured, recipe=plan.recipe, form=session.form
                 )
-                save_compressed(compressed, measured, folder / f"{key}-{plan.seed}.safetensors")
+                save_compressed(compressed, measured, folder / f"{run}.safetensors")
             session.ledger.add_finalist(record)
+            earlier[run] = record
         records.append(record)
         if on_record:
             on_record(record)
     return records
+
+
+def run_name(of: Plan | TrialRecord, key: str, seed: int) -> str:
+    """Names one run: what it trains, its seed, and how it was decomposed where that is not the study's way."""
+    return f"{key}-{seed}" + ("-hooi" if of.origin.endswith("(HOOI)") else "")

@@ -7,13 +7,13 @@ import msgspec
 import numpy as np
 
 from ..allocation import ALLOCATORS
-from ..errors import BudgetError
+from ..errors import BudgetError, NonFiniteError
 from ..layers import network_cost
 from ..progressive import attach, fine_tune
 from ..records import ClosedFormPoint, StudyRecord
 from ..study import Ledger, settings
 from .session import METHOD_VERSION, Session
-from .trial import untrained
+from .trial import untrained, useless
 
 SEED_RATIOS = 6  # closed-form allocations that are measured untrained, and enqueued as the first trials
 BASELINE_RATIOS = 4  # ratios of every baseline that takes one
@@ -69,7 +69,10 @@ def closed_form(session: Session) -> Iterator[ClosedFormPoint]:
     """Rate–distortion allocations over the study's range, untrained, each measured in about a second."""
     for ratio in ratios(session, SEED_RATIOS):
         configuration = session.variables.allocate(ratio, {}, {})
-        measured = untrained(session.subject, session.bases, configuration, session.form)[1]
+        try:
+            measured = untrained(session.subject, session.bases, configuration, session.form)[1]
+        except NonFiniteError:
+            measured = useless(session.subject.search_stage)
         cost = network_cost(session.subject.spec, configuration, session.form)
         yield ClosedFormPoint(f"rate-distortion@{ratio:.2f}", configuration, cost.compression_ratio, measured)
 
@@ -78,7 +81,7 @@ def seconds_of_trial(session: Session, point: ClosedFormPoint, seconds_per_point
     """An estimate from a few real steps and from what measuring took."""
     schedule, recipe = session.variables.default_training()
     subject = session.subject
-    few = msgspec.structs.replace(recipe, images=recipe.batch * PROBE_STEPS)
+    few = msgspec.structs.replace(recipe, images=recipe.batch * PROBE_STEPS, lr=1e-6)  # a rate that cannot diverge
     network = attach(subject.network, session.bases, point.configuration)
     trained = fine_tune(
         network,

@@ -12,7 +12,7 @@ from ..errors import StudyFileError
 from ..front import front, study_table, trial_table, write_table
 from ..records import StudyHistory
 from ..report import write_report
-from ..study import Ledger, SearchSection, StudyFile, open_storage, read_study, template
+from ..study import Ledger, SearchSection, StudyFile, open_storage, reaching, read_study, template
 from .tables import finalists_table, front_table
 
 
@@ -51,7 +51,8 @@ def read_history(study: StudyFile) -> StudyHistory:
         StudyFileError: there is no such study yet.
         StorageError: the storage cannot be reached.
     """
-    return Ledger(open_storage(study.storage_url, create=False), study.name).history()
+    with reaching(study.storage_url):
+        return Ledger(open_storage(study.storage_url, create=False), study.name).history()
 
 
 def show_front(study: StudyFile, files: Sequence[Path], console: Console) -> None:

@@ -5,7 +5,7 @@ import time
 from rich.console import Console
 
 from ..records import ClosedFormPoint, StudyHistory
-from ..study import StudyFile
+from ..study import StudyFile, reaching
 from .founding import enqueue_baselines, found_study
 from .launcher import run_workers
 from .progress import display, duration, summary
@@ -32,23 +32,25 @@ def search_study(
     deadline = began + search.minutes * 60 if search.minutes else float("inf")
     if workers == 1:
         return run_session(session, Budget(search.trials, deadline), console)
-    prepare(session, console)
-    arguments = ["--trials", str(search.trials), "--storage", study.storage_url]
+    arguments = ["--trials", str(search.trials), "--sampler", search.sampler]
     if search.minutes:
-        arguments += ["--minutes", f"{max(0.0, deadline - time.monotonic()) / 60:.4f}"]
+        arguments += ["--minutes", f"{max(0.01, deadline - time.monotonic()) / 60:.6f}"]
     if chosen := device or search.device:
         arguments += ["--device", chosen]
-    run_workers(study.path, workers, arguments, session.ledger, search.trials, console)
-    return conclude(session, console)
+    with reaching(study.storage_url):
+        prepare(session, console)
+        run_workers(study, workers, arguments, session.ledger, console)
+        return conclude(session, console)
 
 
 def run_session(session: Session, budget: Budget, console: Console) -> StudyHistory:
     """Prepares the study and works on it in this process, to its budget."""
-    prepare(session, console)
-    for ended in work(session, budget, console):
-        if ended:
-            console.print(f"stopped: {ended}", highlight=False, soft_wrap=True)
-    return conclude(session, console)
+    with reaching(session.study.storage_url):
+        prepare(session, console)
+        for ended in work(session, budget, console):
+            if ended:
+                console.print(f"stopped: {ended}", highlight=False, soft_wrap=True)
+        return conclude(session, console)
 
 
 def prepare(session: Session, console: Console) -> None:

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from math import floor
 
 from ..allocation import RateDistortion, attainable_ratio
 from ..decomposition import NestedBases
@@ -97,8 +98,9 @@ def require_attainable(study: StudyFile, subject: Subject) -> None:
     highest = attainable_ratio(subject.spec, ranks.form, ranks.multiple_of)
     if ranks.ratio[1] > highest or ranks.ratio[0] < 1:
         raise BudgetError(
-            f"ranks.ratio = [{ranks.ratio[0]:g}, {ranks.ratio[1]:g}] must lie within 1 and {highest:.2f}, the ratio "
-            f"with every rank at its smallest ({ranks.form} count; {subject.spec.fixed_params:,} parameters stay dense)"
+            f"ranks.ratio = [{ranks.ratio[0]:g}, {ranks.ratio[1]:g}] must lie within 1 and "
+            f"{floor(highest * 100) / 100:g}, the ratio with every rank at its smallest "
+            f"({ranks.form} count; {subject.spec.fixed_params:,} parameters stay dense)"
         )
     if ranks.accuracy_floor >= subject.dense.accuracy:
         raise BudgetError(

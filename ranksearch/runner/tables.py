@@ -64,7 +64,7 @@ def front_table(rows: Iterable[tuple[int, TrialRecord]], history: StudyHistory) 
     """Trials of a front, by ratio: accuracy, both counts, MAC ratio, schedule."""
     made = table(
         f"Pareto front of {history.study.name} on the search split (dense {history.study.dense.accuracy:.2%})",
-        *("trial", "accuracy", "pivoted", "plain", "MACs", "params", "decay", "lr"),
+        *("trial", "accuracy", "ratio, pivoted", "ratio, plain", "MAC ratio", "params", "decay", "lr"),
     )
     for number, r in rows:
         decay = (
@@ -87,10 +87,14 @@ def front_table(rows: Iterable[tuple[int, TrialRecord]], history: StudyHistory) 
 
 def finalists_table(records: Iterable[TrialRecord]) -> Table:
     """Long trainings: test accuracy by seed."""
-    made = table("Full fine-tuning (test split)", "run", "seed", "test accuracy", "pivoted", "plain", "MACs", "seconds")
+    made = table(
+        "Full fine-tuning (test split)",
+        *("run", "lr", "seed", "test accuracy", "ratio, pivoted", "ratio, plain", "MAC ratio", "seconds"),
+    )
     for r in records:
         made.add_row(
             escape(r.origin),
+            f"{r.recipe.lr:.3g}",
             str(r.seed),
             r.failure or f"{r.measured.accuracy:.2%}",
             f"{r.pivoted.compression_ratio:.2f}×",

@@ -64,8 +64,8 @@ def export(history: StudyHistory, selection: str, output: Path, store: NetworkSt
         raise SelectionError(f"--to {to!r} is unknown; allowed: {', '.join(EXPORTS)}")
     points, suffix = selected(history, selection), EXPORTS[to]
     several = len(points) > 1 or selection == "all" or output.is_dir()
-    if not several and to == "ranks" and output.suffix not in (".json", ".yaml", ".yml"):
-        raise SelectionError(f"{output}: a rank configuration is written as .json or .yaml")
+    if not several and to == "ranks":
+        require_rank_suffix(output)
     written = []
     for number, ranks in points:
         path = output / f"{history.study.name}-trial-{number}{suffix}" if several else output
@@ -77,6 +77,12 @@ def export(history: StudyHistory, selection: str, output: Path, store: NetworkSt
             path.write_bytes(source.read_bytes())
         written.append(path)
     return written
+
+
+def require_rank_suffix(path: Path) -> None:
+    """Raises :class:`SelectionError` where ``path`` does not end as a rank configuration's does."""
+    if path.suffix not in (".json", ".yaml", ".yml"):
+        raise SelectionError(f"{path}: a rank configuration is written as .json or .yaml")
 
 
 #: what can be taken away → suffix of its files in a folder

@@ -2,12 +2,12 @@
 
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from torch import nn
 
-from ..decomposition import NestedBases
+from ..decomposition import Decomposition
 from ..errors import NonFiniteError
 from ..layers import Form, RankConfiguration, network_cost
 from ..progressive import FineTuned, attach, collapse, fine_tune, measure, reestimate_batch_norm, set_decay
@@ -15,6 +15,7 @@ from ..records import NO_DECAY, DecaySchedule, Measurement, Recipe, TrainingCost
 from .subject import Stage, Subject
 
 MILESTONES = (0.25, 0.5, 0.75)  # fractions of a trial's steps
+MILESTONE_IMAGES = 1000  # of the search split; half as many re-estimate batch norm: a curve, not a decision
 
 
 @dataclass(frozen=True)
@@ -30,7 +31,7 @@ class Plan:
 
 def run_trial(
     subject: Subject,
-    bases: Mapping[str, NestedBases],
+    bases: Mapping[str, Decomposition],
     plan: Plan,
     form: Form,
     *,
@@ -46,14 +47,14 @@ def run_trial(
         on_step: called with (steps done, steps in all).
 
     Returns:
-        The measured network, collapsed (``None`` where training became non-finite), and its record.
+        The measured network, collapsed (``None`` where training or its outputs became non-finite), and its record.
     """
     stage = stage or subject.search_stage
     began = time.perf_counter()
-    network = attach(subject.network, bases, plan.configuration, plan.schedule.fade)
+    network = attach(subject.network, bases, plan.configuration, plan.schedule.canonical().fade)
     attached = time.perf_counter()
     trained, compressed, failure = FineTuned(), None, ""
-    result = Measurement(0.0, float("inf"), stage.split, len(stage.measured))
+    result = useless(stage)
     try:
         trained = fine_tune(
             network,
@@ -66,15 +67,14 @@ def run_trial(
             precision=subject.precision,
             device=subject.device,
             milestones=MILESTONES if stage.split == "search" else (),
-            # the plain form: the same function, and quicker to run than the pivoted one
-            on_milestone=lambda partly: measured(subject, stage, finished(subject, stage, partly, "plain")).accuracy,
+            on_milestone=lambda partly: milestone_accuracy(subject, stage, partly),
             checkpoint=checkpoint,
             on_step=on_step,
         )
         compressed = finished(subject, stage, network, form)
         result = measured(subject, stage, compressed)
     except NonFiniteError as error:
-        failure = str(error)
+        compressed, failure = None, str(error)
     if checkpoint is not None:
         checkpoint.unlink(missing_ok=True)
     seconds = time.perf_counter() - began
@@ -104,8 +104,13 @@ def run_trial(
     )
 
 
+def useless(stage: Stage) -> Measurement:
+    """What counts as measured where a network's loss or outputs are infinite or NaN."""
+    return Measurement(0.0, float("inf"), stage.split, len(stage.measured))
+
+
 def untrained(
-    subject: Subject, bases: Mapping[str, NestedBases], configuration: RankConfiguration, form: Form
+    subject: Subject, bases: Mapping[str, Decomposition], configuration: RankConfiguration, form: Form
 ) -> tuple[nn.Module, Measurement]:
     """The truncated network as it is, batch norm re-estimated, and its measurement: about a second."""
     stage = subject.search_stage
@@ -113,6 +118,13 @@ def untrained(
     set_decay(network, NO_DECAY, progress=0.0)
     network = finished(subject, stage, network, form)
     return network, measured(subject, stage, network)
+
+
+def milestone_accuracy(subject: Subject, stage: Stage, network: nn.Module) -> float:
+    """A quick look at a network in training: in the plain form, which computes the same and runs faster."""
+    few = stage.sample(MILESTONE_IMAGES)
+    quick = replace(subject, reestimate=MILESTONE_IMAGES // 2)
+    return measured(quick, few, finished(quick, few, network, "plain")).accuracy
 
 
 def finished(subject: Subject, stage: Stage, network: nn.Module, form: Form) -> nn.Module:

@@ -14,7 +14,7 @@ from ..errors import BudgetError, nearest
 from ..export import Evaluation, compare_latency, evaluate, load_compressed, read_ranks
 from ..layers import Form, network_cost
 from ..records import RankFile, TrialRecord, require_fit
-from ..study import Ledger, StudyFile, open_storage
+from ..study import Ledger, StudyFile, open_storage, reaching
 from .finetune import finetune
 from .founding import found_study
 from .network_store import NetworkStore
@@ -24,49 +24,62 @@ from .search import work
 from .session import open_session
 from .subject import Subject, share_cores, study_subject
 from .tables import finalists_table, layers_table, left_dense_table, table
-from .take_away import EXPORTS, export
+from .take_away import EXPORTS, export, require_rank_suffix
 from .trial import Plan, untrained
 from .worker import Budget
+
+SHOW_EVERY = 10  # seconds between two lines on the steps of a long training
 
 
 def work_on(study: StudyFile, *, share: int, device: str | None, console: Console) -> None:
     """One more worker on a study that was made by ``search``."""
     share_cores(share)
-    _ = Ledger(open_storage(study.storage_url, create=False), study.name).record  # refuses where there is none
-    session = open_session(study, device=device)
     minutes = study.search.minutes
     deadline = time.monotonic() + minutes * 60 if minutes else float("inf")
-    for ended in work(session, Budget(study.search.trials, deadline), console):
-        if ended:
-            console.print(f"stopped: {ended}", highlight=False, soft_wrap=True)
+    with reaching(study.storage_url):
+        _ = Ledger(open_storage(study.storage_url, create=False), study.name).record  # refuses where there is none
+        session = open_session(study, device=device)
+        for ended in work(session, Budget(study.search.trials, deadline), console):
+            if ended:
+                console.print(f"stopped: {ended}", highlight=False, soft_wrap=True)
 
 
 def show_layers(study: StudyFile, device: str | None, console: Console) -> None:
     """Prints what will be compressed, what not and why, and the data's splits; weights may be ``"none"``."""
     subject = study_subject(study, device=device, check=False)
     console.print(layers_table(subject.spec, study.ranks.form))
-    console.print(left_dense_table(subject.spec))
+    if subject.spec.left_dense:
+        console.print(left_dense_table(subject.spec))
+    else:
+        console.print("every layer with weights is compressed")
     for sentence in subject.splits.protocol:
         console.print(sentence, highlight=False, soft_wrap=True, markup=False)
     console.print(f"dense network: {subject.dense.accuracy:.2%} on the search split", highlight=False)
 
 
 def allocate_ranks(
-    study: StudyFile, allocator: str, ratio: float, output: Path | None, device: str | None, console: Console
+    study: StudyFile, allocator: str, ratio: float | None, output: Path | None, device: str | None, console: Console
 ) -> RankFile:
     """Chooses ranks in closed form, measures them untrained, writes the rank file.
 
     Raises:
-        BudgetError: unknown allocator, or a ratio that it cannot reach.
+        BudgetError: unknown allocator, or a ratio that it lacks, does not take, or cannot reach.
     """
     if allocator not in ALLOCATORS:
         raise BudgetError(f"no allocator {allocator!r}{nearest(allocator, list(ALLOCATORS))}")
+    rule, form = ALLOCATORS[allocator], study.ranks.form
+    if rule.takes_ratio and ratio is None:
+        raise BudgetError(f"{allocator} needs a compression ratio to reach: --ratio 4, say")
+    if not rule.takes_ratio and ratio is not None:
+        raise BudgetError(f"{allocator} finds its own ratio: leave out --ratio {ratio:g}")
+    path = output or Path(f"{study.name}-{allocator}.json")
+    require_rank_suffix(path)
     subject = study_subject(study, device=device)
-    bases, rule, form = subject.bases(), ALLOCATORS[allocator], study.ranks.form
+    bases = subject.bases()
     configuration = rule(
         subject.spec,
         {name: b.table for name, b in bases.items()},
-        ratio if rule.takes_ratio else None,
+        ratio,
         form=form,
         multiple_of=study.ranks.multiple_of,
     )
@@ -90,7 +103,6 @@ def allocate_ranks(
         highlight=False,
         soft_wrap=True,
     )
-    path = output or Path(f"{study.name}-{allocator}.json")
     ranks.write(path)
     console.print(f"{path} written", highlight=False, soft_wrap=True)
     return ranks
@@ -114,31 +126,36 @@ def finetune_files(
     folder: Path | None,
     device: str | None,
     console: Console,
+    hooi: bool = False,
 ) -> list[TrialRecord]:
     """Trains the rank files to full length beside the dense control and prints test accuracies."""
     ranks = {path.stem: RankFile.read(path) for path in files}
     session = open_session(study, device=device)
     if not session.ledger.exists:  # ranks need not come from a search
         found_study(session)
-    began = time.monotonic()
+    began = shown = time.monotonic()
 
     def on_step(plan: Plan, done: int, of: int) -> None:
-        if done % max(1, of // 20) == 0 or done == of:
+        nonlocal shown
+        now = time.monotonic()
+        if now - shown >= SHOW_EVERY or done == of:
+            shown = now
             console.print(
-                f"{plan.origin}, seed {plan.seed}: step {done}/{of}, {duration(time.monotonic() - began)}",
+                f"{plan.origin}, seed {plan.seed}: step {done}/{of}, {duration(now - began)}",
                 highlight=False,
                 soft_wrap=True,
             )
 
-    records = finetune(
-        session,
-        ranks,
-        epochs=epochs or study.finetune.epochs,
-        seeds=seeds or study.finetune.seeds,
-        changes=study.finetune.changes,
-        folder=folder or study.folder / f"{study.name}.finetune",
-        on_step=on_step,
-    )
+    with reaching(study.storage_url):
+        records = finetune(
+            session,
+            ranks,
+            epochs=epochs or study.finetune.epochs,
+            seeds=seeds or study.finetune.seeds,
+            changes=study.finetune.changes,
+            folder=folder or study.folder / f"{study.name}.finetune",
+            on_step=on_step,
+        )
     stage = session.subject.final_stage
     dense = session.subject.task.score(stage.dense_outputs, stage.measured.targets)
     console.print(finalists_table(records))
@@ -204,7 +221,7 @@ def evaluations_table(evaluations: Sequence[Evaluation]) -> Table:
             escape(e.label),
             f"{e.measured.accuracy:.2%}",
             f"{e.params:,}",
-            f"{e.bytes / 2**20:.2f}",
+            f"{e.bytes / 2**20:.3g}",
             *(f"{t.median * 1e3:.2f} ({t.lower * 1e3:.2f}–{t.upper * 1e3:.2f})" for t in e.latency),
         )
     return made

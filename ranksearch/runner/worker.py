@@ -5,9 +5,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import optuna
+from optuna.samplers import BaseSampler
 
-from ..errors import RanksearchError
-from ..records import TrialRecord, trial_key
+from ..errors import MetricError, NonFiniteError, RanksearchError
+from ..records import trial_key
 from ..study import Room, origin_of, planned, run_one, sampler
 from .progress import Display
 from .session import Session
@@ -19,8 +20,8 @@ COPIES_IN_A_ROW = 5  # after so many known configurations the next one is drawn 
 EXHAUSTED = 50  # known configurations in a row after which the space counts as exhausted
 FAILURES_IN_A_ROW = 3  # after so many a worker stops: the fault is hardly the configurations'
 
-#: what may go wrong in one trial (out of memory, a full disk) and not in the next
-TRANSIENT = (RuntimeError, MemoryError, OSError)
+#: what may go wrong in one trial (out of memory, a full disk, a metric that is no number) and not in the next
+TRANSIENT = (RuntimeError, MemoryError, OSError, MetricError, NonFiniteError)
 
 
 class RepeatedFailureError(RanksearchError):
@@ -35,11 +36,27 @@ class Budget:
     deadline: float = float("inf")
 
 
+@dataclass(frozen=True)
+class Outcome:
+    """How a trial ended in this worker.
+
+    Attributes:
+        copy: nothing was measured: the configuration was known.
+        failed: why, where it failed; one that was given up to another worker meanwhile did not.
+    """
+
+    copy: bool = False
+    failed: str = ""
+
+
 def search_trials(session: Session, budget: Budget, display: Display) -> str:
     """Runs trials of the search until the budget is met.
 
     Returns:
         Why it ended, for the reader; empty where the budget of trials was met.
+
+    Raises:
+        RepeatedFailureError: :data:`FAILURES_IN_A_ROW` failed.
     """
     ledger, copies, failures = session.ledger, 0, 0
     while True:
@@ -53,11 +70,9 @@ def search_trials(session: Session, budget: Budget, display: Display) -> str:
             time.sleep(IDLE)  # others are at the last trials; should one be lost, it comes back to the queue
             continue
         name = session.study.search.sampler if copies < COPIES_IN_A_ROW else "random"
-        study = ledger.study("trials", sampler(name, session.study.search.seed))
-        before = ledger.counts().copies
-        failures = 0 if _run_one(session, study, display, "trials") else failures + 1
-        _stop_after(failures, study)
-        copies = copies + 1 if ledger.counts().copies > before else 0
+        outcome = _run_one(session, sampler(name, session.study.search.seed), display, "trials")
+        failures = _in_a_row(failures, outcome)
+        copies = copies + 1 if outcome.copy else 0
         if copies >= EXHAUSTED:
             return f"{EXHAUSTED} proposals in a row had been measured before: the space seems exhausted"
 
@@ -75,17 +90,18 @@ def run_baselines(session: Session, budget: Budget, display: Display) -> str:
         if not counts.waiting:
             time.sleep(IDLE)
             continue
-        study = ledger.study("baselines")
-        failures = 0 if _run_one(session, study, display, "baselines") else failures + 1
-        _stop_after(failures, study)
+        failures = _in_a_row(failures, _run_one(session, None, display, "baselines"))
 
 
-def _run_one(session: Session, study: optuna.Study, display: Display, room: Room) -> bool:
-    """Runs one trial from its variables, or its plan, to its values; whether a result was kept."""
+def _run_one(session: Session, proposer: BaseSampler | None, display: Display, room: Room) -> Outcome:
+    """Runs one trial from its variables, or its plan, to its values."""
     ledger = session.ledger
-    measured: dict[int, TrialRecord] = {}
+    study = ledger.study(room, proposer)
+    number, record = -1, None
 
     def objective(trial: optuna.Trial) -> Sequence[float]:
+        nonlocal number, record
+        number = trial.number
         given = planned(trial)
         decoded = (
             (given.configuration, given.schedule, given.recipe)
@@ -100,20 +116,19 @@ def _run_one(session: Session, study: optuna.Study, display: Display, room: Room
         if network is not None and room == "trials":
             # Before the trial is told: whoever is killed in between leaves a file too many, never one too few.
             history = ledger.history()
-            ranks = rank_file(history.study, trial.number, record)
-            session.store.keep(trial.number, network, ranks, history, record)
-        measured[trial.number] = record
+            session.store.keep(number, network, rank_file(history.study, number, record), history, record)
         return ledger.finish(trial, record)
 
-    kept = run_one(study, objective, catch=TRANSIENT)
-    if kept:
-        for number, record in measured.items():
-            display.finished(ledger.history(), record, number, room)
-    return kept
+    if not run_one(study, objective, catch=TRANSIENT):
+        return Outcome(failed=study.get_trials(deepcopy=False)[number].user_attrs.get("reason", ""))
+    if record is not None:
+        display.finished(ledger.history(), record, number, room)
+    return Outcome(copy=record is None)
 
 
-def _stop_after(failures: int, study: optuna.Study) -> None:
-    """Raises where too many trials failed in a row, with the reason of the last."""
+def _in_a_row(failures: int, outcome: Outcome) -> int:
+    """Failures in a row after one more trial; raises where they are too many, with the reason of the last."""
+    failures = failures + 1 if outcome.failed else 0
     if failures >= FAILURES_IN_A_ROW:
-        reason = study.get_trials(deepcopy=False)[-1].user_attrs.get("reason", "no reason given")
-        raise RepeatedFailureError(f"{failures} trials in a row failed, the last with: {reason}")
+        raise RepeatedFailureError(f"{failures} trials in a row failed, the last with: {outcome.failed}")
+    return failures

@@ -224,8 +224,9 @@ class Ledger:
 
     def history(self) -> StudyHistory:
         """Everything that is known of the study, read once."""
+        record = self.record  # first: it tells where there is no study
         found = {room: rows(self.study(room).get_trials(deepcopy=False)) for room in ROOMS}
-        return StudyHistory(study=self.record, **found)
+        return StudyHistory(study=record, **found)
 
     def reap(self, resume: bool = False) -> int:
         """Ends and queues again the trials whose worker is gone; to be called between two trials.

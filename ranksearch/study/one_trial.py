@@ -28,10 +28,12 @@ def run_one(
         Whether a result was kept: not where the trial failed, nor where it was given up meanwhile because
         this worker was silent for too long, and another has it now.
     """
+    began: list[int] = []
     returned: list[int] = []
     raised: list[BaseException] = []
 
     def watched(trial: optuna.Trial) -> Sequence[float]:
+        began.append(trial.number)
         try:
             values = objective(trial)
             if not all(math.isfinite(value) for value in values):
@@ -53,9 +55,13 @@ def run_one(
     except (KeyboardInterrupt, SystemExit):
         hand_back(study)
         raise
+    except UnboundLocalError as error:
+        if error in raised or error.__context__ is None:
+            raise
+        raise error.__context__ from None  # Optuna trips where the storage fails while a trial is told
     except (UpdateFinishedTrialError, ValueError, AssertionError) as error:
         # Optuna cannot tell a trial that was ended elsewhere (optuna issue 5470): its result is dropped
-        if error in raised:
+        if error in raised or not began:  # the latter: the sampler's own
             raise
         if raised and isinstance(raised[0], KeyboardInterrupt):
             raise raised[0] from None

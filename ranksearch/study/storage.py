@@ -147,6 +147,11 @@ def open_storage(url: str, *, create: bool = True) -> SharedStorage:
         for attempt in range(10):
             try:
                 return _open(url, options)
+            except ImportError:
+                extra = DRIVERS[url.split(":")[0].split("+")[0]][1]
+                raise StudyFileError(
+                    f'storage {masked(url)} needs a driver that is not installed: pip install "ranksearch[{extra}]"'
+                ) from None
             except (
                 sql_errors.DatabaseError,
                 StorageInternalError,
@@ -192,16 +197,11 @@ def reaching(url: str) -> Iterator[None]:
 
     Raises:
         StorageError: the storage cannot be reached or stopped answering.
-        StudyFileError: a missing driver, or a file or tables of something else.
+        StudyFileError: a file or tables of something else.
     """
     shown = masked(url)
     try:
         yield
-    except ImportError:
-        extra = DRIVERS[url.split(":")[0].split("+")[0]][1]
-        raise StudyFileError(
-            f'storage {shown} needs a driver that is not installed: pip install "ranksearch[{extra}]"'
-        ) from None
     except RuntimeError as error:  # Optuna's tables of another version
         if "table schema" not in str(error):
             raise

@@ -25,8 +25,10 @@ Values = dict[str, Any]
 Allocate = Callable[[float, Mapping[str, float], Mapping[str, float]], RankConfiguration]
 
 MOST_LAYERS = 20  # above: one weight per stage, no tilts; more variables than that learn too slowly
-LOG_WEIGHT = 2.0  # a layer's distortion counts from e⁻² to e² times its own
-TILT = 1.0  # log of how much dearer one mode may be than it is
+# Wider bounds hold mostly bad networks. ResNet-20 at 3× untrained, ten draws each: weights ±2 and tilts ±1 reach 29 %
+# on average and 46 % at best, ±1 and ±0.5 reach 61 % and 70 %, where the closed form itself stands at 68 %.
+LOG_WEIGHT = 1.0  # a layer's distortion counts from 1/e to e times its own
+TILT = 0.5  # log of how much dearer one mode may be than it is
 
 
 class Variables:

@@ -22,7 +22,7 @@ FORMS: list[Form] = ["plain", "pivoted"]
 
 
 class Odd(nn.Module):
-    """A convolution used twice under two names, tied linear layers, a grouped convolution, half-precision-free."""
+    """A convolution used twice under two names, tied linear layers, a grouped convolution, reflect padding."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -55,8 +55,8 @@ def built(name: str) -> tuple[nn.Module, Tensor]:
     network = make()
     for module in network.modules():
         if isinstance(module, nn.BatchNorm2d):
-            nn.init.uniform_(module.running_mean, -0.1, 0.1)
-            nn.init.uniform_(module.running_var, 0.5, 1.5)
+            nn.init.uniform_(module.get_buffer("running_mean"), -0.1, 0.1)
+            nn.init.uniform_(module.get_buffer("running_var"), 0.5, 1.5)
     return network.eval(), torch.randn(2, *shape)
 
 
@@ -123,7 +123,7 @@ def test_stored_bytes_count_indices_and_shared_tensors_once() -> None:
     network.append(network[0])
     assert stored_bytes(network) == 4 * (15 + 6 + 6) + 8
     twin = nn.Linear(4, 3)
-    twin.weight = network[0].weight
+    twin.weight = network[0].get_parameter("weight")
     network.append(twin)
     assert stored_bytes(network) == 4 * (15 + 6 + 6 + 3) + 8
 
@@ -193,5 +193,5 @@ def test_another_network_is_refused_by_layer_or_key(tmp_path: Path) -> None:
     assert "head.weight is (5, 8) in the file and (7, 8)" in refused(more_classes, path, WeightsError)
 
     deeper = Odd()
-    deeper.extra = nn.Linear(2, 2)  # type: ignore[assignment]
+    deeper.extra = nn.Linear(2, 2)
     assert "missing keys: extra.weight, extra.bias" in refused(deeper, path, WeightsError)

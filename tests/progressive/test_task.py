@@ -8,7 +8,7 @@ import torch.nn.functional as F
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ranksearch.errors import NonFiniteError, StudyFileError
+from ranksearch.errors import MetricError, StudyFileError
 from ranksearch.progressive import CLASSIFICATION, Task
 
 OWN = Task.of(F.l1_loss, lambda outputs, targets: float((outputs - targets).abs().mean()), "minimize", (0.0, 4.0))
@@ -92,5 +92,5 @@ def test_refuses_a_range_without_ends(ends: tuple[float, float]) -> None:
 def test_refuses_an_unknown_direction_and_a_metric_that_is_nan() -> None:
     with pytest.raises(StudyFileError, match="allowed: maximize, minimize"):
         Task.of(direction="up")  # type: ignore[arg-type]
-    with pytest.raises(NonFiniteError, match="metric is NaN"):
+    with pytest.raises(MetricError, match="metric is NaN"):
         Task.of(metric=lambda o, t: math.nan).score(torch.zeros(1), torch.zeros(1))

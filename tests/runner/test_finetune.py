@@ -1,0 +1,99 @@
+"""Full-length runs beside a dense control: recorded once, resumed exactly, exported as measured."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import msgspec
+import pytest
+
+from ranksearch.errors import RankError
+from ranksearch.export import load_compressed, read_ranks
+from ranksearch.layers import RankConfiguration
+from ranksearch.records import RankFile, Recipe, TrialRecord
+from ranksearch.runner.finetune import CONTROL, finetune
+from ranksearch.runner.founding import found_study
+from ranksearch.runner.results import opened_file
+from ranksearch.runner.session import Session, open_session
+from ranksearch.runner.trial import Plan, measured
+
+EPOCHS, STEPS = 2, 20  # 640 images of train + search, in batches of 64
+
+
+@pytest.fixture
+def opened(tmp_path: Path, write_study: Callable[..., Path]) -> Callable[[str], Session]:
+    """A study that was made, by the name of its folder; the same one where it was made before."""
+
+    def open_(name: str) -> Session:
+        (tmp_path / name).mkdir(exist_ok=True)
+        session = open_session(opened_file(write_study(tmp_path / name), {}))
+        if not session.ledger.exists:
+            found_study(session)
+        return session
+
+    return open_
+
+
+def run(session: Session, on_step: Callable[[Plan, int, int], None] | None = None) -> list[TrialRecord]:
+    network = {"model": "barnet:make", "weights": session.subject.weights}
+    recipe = Recipe(images=512, batch=64)
+    ranks = RankFile(network=network, configuration=session.variables.allocate(3.0, {}, {}), recipe=recipe)
+    folder = session.study.folder / "runs"
+    files = {"three": ranks, "the same": ranks}
+    return finetune(session, files, epochs=EPOCHS, seeds=2, changes={"lr": 0.03}, folder=folder, on_step=on_step)
+
+
+def said(records: list[TrialRecord]) -> list[dict]:
+    """All of the records that two runs must agree in: not seconds, nor memory."""
+    return [{k: v for k, v in msgspec.to_builtins(r).items() if k != "cost"} for r in records]
+
+
+def test_runs_are_recorded_resumed_and_exported(opened: Callable[[str], Session]) -> None:
+    steps: list[tuple[str, int, int]] = []
+    session = opened("whole")
+    stage = session.subject.final_stage
+    records = run(session, lambda plan, done, of: steps.append((plan.origin, plan.seed, done)))
+    assert len(stage.train) == 640 == len(session.subject.splits.train) + len(session.subject.splits.search)
+    assert len(records) == 6
+    assert [(r.origin, r.seed) for r in records] == [("finalist three", 0), ("finalist three", 1)] * 2 + [
+        (CONTROL, 0), (CONTROL, 1),
+    ]  # fmt: skip
+    assert len(steps) == 4 * STEPS  # the same ranks under another name are not trained twice
+    for record in records:
+        assert (record.measured.split, record.measured.images) == ("test", 128)
+        assert record.recipe.images == EPOCHS * 640
+        assert record.recipe.lr == 0.03
+        assert record.measured.accuracy > 0.8
+    assert {r.pivoted.compression_ratio for r in records[4:]} == {1.0}
+    finalists = [t.record for t in session.ledger.history().finished("finalists")]
+    assert len(finalists) == 4
+
+    for record in records[:2]:
+        path = session.study.folder / "runs" / f"{record.key}-{record.seed}.safetensors"
+        network = load_compressed(session.subject.network, path)
+        assert measured(session.subject, stage, network) == record.measured == read_ranks(path).measured
+    assert not list((session.study.folder / "runs").glob("*.checkpoint"))
+
+    steps.clear()
+    assert run(opened("whole"), lambda plan, done, of: steps.append((plan.origin, plan.seed, done))) == records
+    assert not steps
+
+    class Killed(BaseException):
+        pass
+
+    def killed(plan: Plan, done: int, of: int) -> None:
+        if (plan.origin, plan.seed, done) == ("finalist three", 1, 13):  # in the second of two epochs
+            raise Killed
+
+    with pytest.raises(Killed):
+        run(opened("killed"), killed)
+    again: list[tuple[str, int, int]] = []
+    resumed = run(opened("killed"), lambda plan, done, of: again.append((plan.origin, plan.seed, done)))
+    assert again[0] == ("finalist three", 1, 11)  # after the checkpoint of the first epoch; seed 0 is on the books
+    assert said(resumed) == said(records)
+
+
+def test_ranks_of_another_network_are_refused_before_anything_is_trained(session: Session) -> None:
+    ranks = RankFile(network={}, configuration=RankConfiguration({"elsewhere": "dense"}))  # type: ignore[dict-item]
+    files = {"fits": msgspec.structs.replace(ranks, configuration=session.variables.allocate(3.0, {}, {}))}
+    with pytest.raises(RankError, match="three: the network has no compressible layer 'elsewhere'"):
+        finetune(session, files | {"three": ranks}, epochs=1, seeds=1, changes={}, folder=Path("nowhere"))

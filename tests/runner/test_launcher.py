@@ -1,0 +1,80 @@
+"""Local workers that share one study and the cores."""
+
+import signal
+import subprocess
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import psutil
+import pytest
+
+from ranksearch.records import StudyHistory
+from ranksearch.runner.results import opened_file
+from ranksearch.runner.subject import share_cores
+from ranksearch.study import Ledger, open_storage
+
+Command = Callable[..., Any]
+Read = Callable[[Path], StudyHistory]
+
+
+def workers_of(path: Path) -> list[psutil.Process]:
+    """Processes that work on the study file."""
+    return [
+        p
+        for p in psutil.process_iter(["cmdline"])
+        if "worker" in (p.info["cmdline"] or []) and str(path) in p.info["cmdline"]
+    ]
+
+
+def test_two_workers_share_the_trials_and_the_cores(
+    write: Command, ranksearch: Command, history_of: Read, ground: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(ground)  # where the workers find the module barnet
+    path = write(training={"images": 64 * 60}, search={"trials": 8, "sampler": "random", "baselines": ["uniform"]})
+    left = ranksearch("search", path, "--workers", 2)
+    assert (left.code, left.err) == (0, "")
+    assert not workers_of(path)
+    history = history_of(path)
+    records = [t.record for t in history.finished() if t.record]
+    assert 8 <= len(records) <= 9  # two that ask at one moment may exceed the budget by one
+    assert len({r.key for r in records}) == len(records)
+    assert len(history.finished("baselines")) == 4
+    assert left.out.count("\ntrial ") == len(records)
+    assert left.out.count("\nbaseline ") == 4
+
+    cores = len(psutil.Process().cpu_affinity() or [0])
+    assert {r.machine.threads for r in records} == {max(1, cores // 2)}
+    trials = Ledger(open_storage(opened_file(path, {}).storage_url), "bars").study().trials
+    assert len({t.user_attrs["worker"]["pid"] for t in trials if t.state.name == "COMPLETE"}) == 2
+
+
+@pytest.mark.slow
+def test_stopping_the_parent_stops_its_workers(
+    write: Command, start: Callable[..., subprocess.Popen[str]], ranksearch: Command, history_of: Read
+) -> None:
+    path = write(training={"images": 64 * 300}, search={"trials": 40, "workers": 2})
+    process = start("search", path)
+    assert process.stdout is not None
+    for line in process.stdout:  # until a worker has finished a trial
+        if line.startswith("trial "):
+            break
+    assert len(workers_of(path)) == 2
+    process.send_signal(signal.SIGINT)
+    _, err = process.communicate(timeout=60)
+    assert (process.returncode, err.splitlines()[-1]) == (130, "ranksearch: stopped; the same command goes on")
+    assert "Traceback" not in err
+    assert not workers_of(path)
+    before = history_of(path)
+    assert "running" not in {t.state for t in before.trials}
+    assert ranksearch("search", path, "--trials", len(before.finished()) + 1, "--workers", 1).code == 0
+    assert len(history_of(path).finished()) == len(before.finished()) + 1
+
+
+def test_cores_are_shared_out(monkeypatch: pytest.MonkeyPatch) -> None:
+    given: list[int] = []
+    monkeypatch.setattr("torch.set_num_threads", given.append)
+    cores = len(psutil.Process().cpu_affinity() or [0])
+    for workers in (1, cores, 2 * cores):
+        share_cores(workers)
+    assert given == [cores, 1, 1]

@@ -1,0 +1,134 @@
+"""Bad input: one line that names the law and the remedy, exit code 2 (or 75 to try again), never a traceback."""
+
+import sqlite3
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+from ranksearch.runner.progress import Display
+
+Command = Callable[..., Any]
+QUICK = {"training": {"images": 128}, "search": {"trials": 1}}
+
+
+def refused(left: Any, *told: str, code: int = 2) -> None:
+    assert left.code == code, left
+    assert left.err.startswith("ranksearch: ")
+    assert left.err.count("\n") == 1
+    assert "Traceback" not in left.err
+    for words in told:
+        assert words in left.err
+
+
+@pytest.mark.parametrize(
+    ("changes", "options", "told"),
+    [
+        ({"search": {"trails": 3}}, (), ("search.trails", "did you mean 'trials'?")),
+        ({"network": {"weights": "nowhere.pt"}}, (), ("nowhere.pt",)),
+        ({"network": {"weights": "corrupt.pt"}}, (), ("corrupt.pt",)),
+        ({"network": {"arguments": {"width": 6}}}, (), ("barnet.pt", "0.weight")),
+        ({"network": {"model": "barnet:Broken", "weights": "none"}}, (), ("64", "10")),
+        ({"network": {"model": "barnet:mkae"}}, (), ("did you mean 'make'?",)),
+        ({"network": {"model": "nowhere:make"}}, (), ("nowhere",)),
+        ({"network": {"weights": "none"}}, (), ("near chance (25.00% for 4 classes", "normalize")),
+        ({"network": {"weights": "none", "expect_accuracy": 0.9}}, (), ("network.expect_accuracy = 90.00%",)),
+        ({"data": {"source": "npz:nowhere"}}, (), ("nowhere_train.npz",)),
+        ({"data": {"source": "npz:corrupt"}}, (), ("corrupt_train.npz",)),
+        ({"data": {"search": 100_000}}, (), ("data.search = 100000",)),
+        ({"ranks": {"ratio": [1.5, 1000.0]}}, (), ("ranks.ratio = [1.5, 1000]", "must lie within 1 and")),
+        ({"ranks": {"accuracy_floor": 1.0}}, (), ("accuracy_floor",)),
+        ({"ranks": {"include": ["conv*"]}}, (), ()),
+        ({}, ("--sampler", "tpa"), ("--sampler", "tpa")),
+        ({}, ("--device", "tpu"), ("device 'tpu' is unknown; allowed: cpu, cuda, mps",)),
+        ({}, ("--storage", "mongodb://host/db"), ("'mongodb' is no storage",)),
+        ({}, ("--storage", "postgresql://me:secret@host/db"), ("ranksearch[postgresql]", "me:***@host")),
+        ({}, ("--storage", "sqlite:///corrupt.pt"), ("corrupt.pt", "not a database")),
+    ],
+)  # fmt: skip
+def test_a_search_that_cannot_start(
+    changes: Mapping[str, Mapping[str, Any]], options: tuple[str, ...], told: tuple[str, ...],
+    write: Command, ranksearch: Command, tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
+) -> None:  # fmt: skip
+    monkeypatch.setitem(__import__("sys").modules, "psycopg", None)  # as where the extra is not installed
+    (tmp_path / "corrupt.pt").write_bytes(b"no checkpoint at all, but long enough to be one")
+    (tmp_path / "corrupt_train.npz").write_bytes(b"PK no archive")
+    refused(ranksearch("search", write(**changes), *options), *told)
+
+
+def test_a_device_that_is_not_there(write: Command, ranksearch: Command) -> None:
+    missing = next(d for d, there in (("mps", torch.backends.mps.is_available()), ("cuda", torch.cuda.is_available()))
+                   if not there)  # fmt: skip
+    refused(ranksearch("search", write(), "--device", missing), f"device '{missing}' is not on this machine")
+
+
+def test_a_storage_that_cannot_be_reached_is_worth_another_try(
+    write: Command, ranksearch: Command, tmp_path: Path
+) -> None:
+    (tmp_path / "folder.db").mkdir()
+    for verb in ("search", "report", "front", "export"):
+        refused(ranksearch(verb, write(), "--storage", "sqlite:///folder.db"), "cannot be reached", code=75)
+
+
+def test_a_storage_that_goes_away_in_the_middle(
+    write: Command, ranksearch: Command, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def gone(self: Display, done: int, of: int) -> None:
+        if done == 1:
+            with sqlite3.connect(tmp_path / "bars.db") as connection:
+                connection.execute("DROP TABLE trial_user_attributes")
+
+    monkeypatch.setattr(Display, "step", gone)
+    refused(ranksearch("search", write(**QUICK)), "bars.db cannot be reached", "the same command goes on", code=75)
+
+
+@pytest.mark.parametrize("verb", ["report", "front", "export", "worker"])
+def test_a_study_that_was_never_started(verb: str, write: Command, ranksearch: Command) -> None:
+    refused(ranksearch(verb, write()), "`ranksearch search` makes it")
+    assert ranksearch("search", write(network={"weights": "none"})).code == 2  # leaves a database without a study
+    refused(ranksearch(verb, write()), "`ranksearch search` makes it")
+
+
+def test_a_study_under_other_conditions_is_refused_until_they_are_restored(
+    write: Command, ranksearch: Command, ground: Path, tmp_path: Path
+) -> None:
+    assert ranksearch("search", write(**QUICK)).code == 0
+
+    wider = QUICK | {"training": {"images": 128, "lr": {"low": 0.005, "high": 0.2, "log": True}}}
+    refused(ranksearch("search", write(**wider)), "training.lr", "high = 0.1", "high = 0.2", "restore them")
+
+    state = torch.load(ground / "barnet.pt")
+    state["8.bias"] += 1e-3
+    torch.save(state, tmp_path / "other.pt")
+    refused(ranksearch("search", write(**QUICK, network={"weights": "other.pt"})), "weights; restore them")
+
+    restored = ranksearch("search", write(**QUICK), "--trials", 2, "--sampler", "random")
+    assert restored.code == 0
+    assert "resumed: 1 trials finished before" in restored.out
+
+
+def test_ranks_and_selections_that_do_not_exist(write: Command, ranksearch: Command, tmp_path: Path) -> None:
+    path, ranks = write(**QUICK), tmp_path / "ranks.json"
+    assert ranksearch("search", path).code == 0
+    refused(ranksearch("export", path, "--select", "nee"), "did you mean 'knee'?")
+    refused(ranksearch("export", path, "--select", "trial=99"), "99")
+    refused(ranksearch("export", path, "--to", "onnx"), "allowed: ranks, safetensors")
+    refused(ranksearch("export", path, "-o", "ranks.txt"), "ranks.txt")
+    refused(ranksearch("allocate", path, "--ratio", 1000, "-o", ranks), "1000")
+    refused(ranksearch("allocate", path, "--ratio", 3, "--allocator", "unifrom"), "did you mean 'uniform'?")
+    refused(ranksearch("finetune", path, tmp_path / "nowhere.json"), "nowhere.json")
+    assert ranksearch("export", path, "-o", ranks).code == 0
+    ranks.write_text(ranks.read_text().replace('"8"', '"elsewhere"'))
+    for verb in (("finetune", path, ranks), ("evaluate", ranks, "--study", path)):
+        refused(ranksearch(*verb), "no compressible layer 'elsewhere'", "another network")
+    (tmp_path / "corrupt.safetensors").write_bytes(b"nothing")
+    refused(ranksearch("evaluate", tmp_path / "corrupt.safetensors", "--study", path), "corrupt.safetensors")
+
+
+def test_labels_that_are_no_classes(write: Command, ranksearch: Command, tmp_path: Path) -> None:
+    for part in ("train", "test"):
+        np.savez(tmp_path / f"real_{part}.npz", x=np.zeros((64, 1, 8, 8), np.float32), y=np.zeros(64, np.float32))
+    refused(ranksearch("search", write(data={"source": "npz:real", "search": 16})), "ranksearch.search()")
