@@ -198,7 +198,7 @@ def main() -> None:
     """Runs the command line; exit codes: 0 done, 2 refused, 75 storage unreachable, 130 Ctrl-C, 143 SIGTERM."""
     signal.signal(signal.SIGTERM, _leave)
     logging.basicConfig(format="%(message)s", stream=sys.stdout)
-    logging.getLogger("ranksearch").setLevel(logging.INFO)
+    logging.getLogger("ranksearch.runner").setLevel(logging.INFO)
     sys.path.insert(0, os.getcwd())  # package.module:factory of the user's own
     errors = Console(stderr=True, width=None if sys.stderr.isatty() else 1000)
     try:
