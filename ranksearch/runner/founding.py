@@ -21,7 +21,7 @@ PROBE_STEPS = 4  # timed to estimate the seconds of a trial
 
 
 def found_study(session: Session, on_point: Callable[[ClosedFormPoint], None] | None = None) -> StudyRecord:
-    """Makes the study: measures the closed form, writes the record, queues the first trials and the baselines."""
+    """Makes the study: measures the closed form, writes the record, queues its allocations as the first trials."""
     began = time.perf_counter()
     points = []
     for point in closed_form(session):

@@ -20,10 +20,11 @@ from ..progressive import Task
 from ..records import RankFile, StudyHistory
 from ..report import front_figure, write_report
 from ..study import parse_study
+from .device import torch_device
 from .finetune import finetune
 from .search import run_session
 from .session import Session, open_session
-from .subject import Subject, make_subject, torch_device
+from .subject import Subject, make_subject
 from .take_away import export, selected
 from .worker import Budget
 

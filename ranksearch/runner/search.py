@@ -4,13 +4,13 @@ import time
 
 from rich.console import Console
 
-from ..records import ClosedFormPoint, StudyHistory
+from ..records import StudyHistory
 from ..study import StudyFile, reaching
 from .founding import enqueue_baselines, found_study
 from .launcher import run_workers
 from .progress import display, duration, summary
 from .session import Session, open_session
-from .tables import closed_form_table, layers_table, left_dense_table
+from .tables import closed_form_line, layers_table, left_dense_table
 from .worker import Budget, run_baselines, search_trials
 
 
@@ -99,9 +99,8 @@ def first_minute(session: Session, console: Console) -> None:
     if subject.spec.left_dense:
         console.print(left_dense_table(subject.spec))
 
-    points: list[ClosedFormPoint] = []
-    found_study(session, points.append)
-    console.print(closed_form_table(points))
+    console.print("A first front in closed form, untrained, batch norm re-estimated:", highlight=False)
+    found_study(session, lambda point: console.print(closed_form_line(point), highlight=False))
 
 
 def estimate(session: Session, console: Console) -> None:

@@ -1,7 +1,6 @@
 """The subject of a study on this machine: the dense network, its data, and what every trial is compared with."""
 
 import math
-import os
 import platform
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -12,7 +11,7 @@ from msgspec import to_builtins
 from torch import nn
 
 from ..decomposition import NestedBases, network_bases
-from ..errors import DataError, DenseAccuracyError, StudyFileError
+from ..errors import DataError, DenseAccuracyError
 from ..layers import NetworkSpec
 from ..networks import (
     Examples,
@@ -28,8 +27,7 @@ from ..progressive import CLASSIFICATION, Precision, Task, predict, probe_precis
 from ..records import Machine, Measurement
 from ..study import StudyFile
 from .dense_training import train_dense
-
-DEVICES = ("cpu", "cuda", "mps")
+from .device import processor_name, torch_device
 
 
 @dataclass(frozen=True)
@@ -221,37 +219,3 @@ def check_dense(accuracy: float, classes: int | None, images: int, expected: flo
 def probe(network: nn.Module, train: Examples, task: Task, device: torch.device) -> Precision:
     inputs, targets = next(train.batches(128, seed=0, device=device))
     return probe_precision(network, inputs, targets, task)
-
-
-def torch_device(name: str | None) -> torch.device:
-    """The device by name, or the best there is.
-
-    Raises:
-        StudyFileError: unknown, or not on this machine.
-    """
-    there = {"cpu": True, "cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available()}
-    if name is None:
-        return torch.device("cuda" if there["cuda"] else "mps" if there["mps"] else "cpu")
-    kind = name.split(":")[0]
-    if kind not in there:
-        raise StudyFileError(f"device {name!r} is unknown; allowed: {', '.join(DEVICES)}")
-    if not there[kind]:
-        raise StudyFileError(
-            f"device {name!r} is not on this machine; it has {', '.join(k for k in there if there[k])}"
-        )
-    return torch.device(name)
-
-
-def processor_name() -> str:
-    """The processor's model name where the system tells."""
-    try:
-        with open("/proc/cpuinfo") as file:
-            return next(line.split(":", 1)[1].strip() for line in file if line.startswith("model name"))
-    except (OSError, StopIteration):
-        return platform.processor() or platform.machine()
-
-
-def share_cores(workers: int) -> None:
-    """Gives this process its share of the cores: two processes with all threads each collapse."""
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    torch.set_num_threads(max(1, cores // workers))

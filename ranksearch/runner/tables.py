@@ -1,6 +1,6 @@
 """Tables for the terminal: layers, closed-form front, Pareto front, finalists, evaluations."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 
 import numpy as np
 from rich.markup import escape
@@ -52,12 +52,10 @@ def left_dense_table(network: NetworkSpec) -> Table:
     return made
 
 
-def closed_form_table(points: Sequence[ClosedFormPoint]) -> Table:
-    """The first front: allocation alone, untrained."""
-    made = table("Closed form, untrained (batch norm re-estimated)", "allocation", "ratio", "accuracy", "distance")
-    for p in points:
-        made.add_row(p.label, f"{p.compression_ratio:.2f}×", f"{p.measured.accuracy:.2%}", f"{p.measured.distance:.3f}")
-    return made
+def closed_form_line(point: ClosedFormPoint) -> str:
+    """One point of the first front: allocation alone, untrained."""
+    measured = point.measured
+    return f"  {point.label}: {point.compression_ratio:.2f}×, {measured.accuracy:.2%}, distance {measured.distance:.3f}"
 
 
 def front_table(rows: Iterable[tuple[int, TrialRecord]], history: StudyHistory) -> Table:

@@ -14,10 +14,6 @@ from .network_store import NetworkStore
 
 def rank_file(study: StudyRecord, number: int, record: TrialRecord, selection: str = "") -> RankFile:
     """The rank file of one trial, with everything needed to know where it comes from."""
-
-    def costs(form: str, cost: NetworkCost) -> dict[str, float]:
-        return {f"{name}_{form}": value for name, value in msgspec.structs.asdict(cost).items()}
-
     provenance = {
         "study": study.name,
         "trial": number,
@@ -33,10 +29,16 @@ def rank_file(study: StudyRecord, number: int, record: TrialRecord, selection: s
         schedule=record.schedule,
         recipe=record.recipe,
         form=record.form,
-        objectives=costs("plain", record.plain) | costs("pivoted", record.pivoted),
+        objectives=objectives(record.plain, record.pivoted),
         measured=record.measured,
         provenance=provenance,
     )
+
+
+def objectives(plain: NetworkCost, pivoted: NetworkCost) -> dict[str, float]:
+    """Parameters, MACs and both ratios by either count, as a rank file lists them."""
+    by_form = {"plain": msgspec.structs.asdict(plain), "pivoted": msgspec.structs.asdict(pivoted)}
+    return {f"{name}_{form}": value for form, cost in by_form.items() for name, value in cost.items()}
 
 
 def selected(history: StudyHistory, selection: str) -> list[tuple[int, RankFile]]:

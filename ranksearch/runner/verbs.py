@@ -14,7 +14,8 @@ from ..errors import BudgetError, nearest
 from ..export import Evaluation, compare_latency, evaluate, load_compressed, read_ranks
 from ..layers import Form, network_cost
 from ..records import RankFile, TrialRecord, require_fit
-from ..study import Ledger, StudyFile, open_storage, reaching
+from ..study import Ledger, StudyFile, Variables, fingerprint, open_storage, reaching
+from .device import share_cores
 from .finetune import finetune
 from .founding import found_study
 from .network_store import NetworkStore
@@ -22,9 +23,9 @@ from .progress import duration
 from .results import read_history
 from .search import work
 from .session import open_session
-from .subject import Subject, share_cores, study_subject
+from .subject import Subject, study_subject
 from .tables import finalists_table, layers_table, left_dense_table, table
-from .take_away import EXPORTS, export, require_rank_suffix
+from .take_away import EXPORTS, export, objectives, require_rank_suffix
 from .trial import Plan, untrained
 from .worker import Budget
 
@@ -85,15 +86,19 @@ def allocate_ranks(
     )
     measured = untrained(subject, bases, configuration, form)[1]
     plain, pivoted = (network_cost(subject.spec, configuration, f) for f in ("plain", "pivoted"))
+    schedule, recipe = Variables(
+        study, subject.spec, lambda *_: configuration, len(subject.splits.train)
+    ).default_training()
     ranks = RankFile(
-        network={"model": study.network.model, "weights": subject.weights},
-        configuration=configuration,
-        form=form,
-        objectives={
-            f"{name}_{f}": getattr(cost, name)
-            for f, cost in (("plain", plain), ("pivoted", pivoted))
-            for name in ("params", "macs", "compression_ratio", "mac_ratio")
+        network={
+            "model": study.network.model,
+            "weights": fingerprint({}, {}, weights=subject.weights)["weights"],
         },
+        configuration=configuration,
+        schedule=schedule,
+        recipe=recipe,
+        form=form,
+        objectives=objectives(plain, pivoted),
         measured=measured,
         provenance={"study": study.name, "allocator": allocator, "trained": False},
     )

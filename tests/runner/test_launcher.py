@@ -10,8 +10,8 @@ import psutil
 import pytest
 
 from ranksearch.records import StudyHistory
+from ranksearch.runner.device import share_cores
 from ranksearch.runner.results import opened_file
-from ranksearch.runner.subject import share_cores
 from ranksearch.study import Ledger, open_storage
 
 Command = Callable[..., Any]

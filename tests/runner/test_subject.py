@@ -3,8 +3,9 @@
 import pytest
 
 from ranksearch.errors import DenseAccuracyError, StudyFileError
+from ranksearch.runner.device import torch_device
 from ranksearch.runner.session import Session
-from ranksearch.runner.subject import check_dense, torch_device
+from ranksearch.runner.subject import check_dense
 
 
 @pytest.mark.parametrize(("classes", "images", "least"), [(10, 5000, 0.1127), (10, 500, 0.1402), (2, 128, 0.6326)])

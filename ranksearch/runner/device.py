@@ -1,0 +1,44 @@
+"""What this process computes on: the device by name, its share of the cores, the processor's name."""
+
+import os
+import platform
+
+import torch
+
+from ..errors import StudyFileError
+
+DEVICES = ("cpu", "cuda", "mps")
+
+
+def torch_device(name: str | None) -> torch.device:
+    """The device by name, or the best there is.
+
+    Raises:
+        StudyFileError: unknown, or not on this machine.
+    """
+    there = {"cpu": True, "cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available()}
+    if name is None:
+        return torch.device("cuda" if there["cuda"] else "mps" if there["mps"] else "cpu")
+    kind = name.split(":")[0]
+    if kind not in there:
+        raise StudyFileError(f"device {name!r} is unknown; allowed: {', '.join(DEVICES)}")
+    if not there[kind]:
+        raise StudyFileError(
+            f"device {name!r} is not on this machine; it has {', '.join(k for k in there if there[k])}"
+        )
+    return torch.device(name)
+
+
+def processor_name() -> str:
+    """The processor's model name where the system tells."""
+    try:
+        with open("/proc/cpuinfo") as file:
+            return next(line.split(":", 1)[1].strip() for line in file if line.startswith("model name"))
+    except (OSError, StopIteration):
+        return platform.processor() or platform.machine()
+
+
+def share_cores(workers: int) -> None:
+    """Gives this process its share of the cores: two processes with all threads each collapse."""
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    torch.set_num_threads(max(1, cores // workers))
