@@ -206,6 +206,11 @@ def main() -> None:
     except RanksearchError as error:
         errors.print(f"ranksearch: {error}", style="red", highlight=False, markup=False, soft_wrap=True)
         sys.exit(error.exit_code)
+    except OSError as error:  # what was to be read or written: a folder in the way, no permission, a full disk
+        if error.filename is None:
+            raise
+        errors.print(f"ranksearch: {error.filename}: {error.strerror}", style="red", markup=False, soft_wrap=True)
+        sys.exit(RanksearchError.exit_code)
     except SystemExit as left:
         if left.code == 130:  # what Typer makes of Ctrl-C
             errors.print("ranksearch: stopped; the same command goes on", highlight=False)

@@ -48,6 +48,7 @@ def evbmf_rank(spectrum: NDArray[np.float64], rows: int, columns: int) -> int:
     first_noise = math.ceil(short / (1 + alpha)) - 1
     high = squares.sum() / (short * long)
     low = max(squares[first_noise] / (long * bound), squares[first_noise:].mean() / long)
+    low = min(low, high)  # equal for a flat spectrum, but for rounding
     negligible = np.finfo(float).eps * squares[0]
     if low <= negligible / long:  # no noise at all: what is not zero is signal
         return int((squares > negligible).sum())

@@ -9,6 +9,7 @@ from torch import Tensor
 
 from ..errors import RankError
 from ..layers import LayerRanks, Tucker2
+from ..layers.legal import require_legal
 from .bases import NestedBases
 from .factors import Factors
 
@@ -26,7 +27,12 @@ class Hooi:
     weight: Tensor
 
     def factors(self, ranks: LayerRanks) -> Factors:
-        """The factors of ``ranks`` by :func:`hooi`; by the bases for an SVD."""
+        """The factors of ``ranks`` by :func:`hooi`; by the bases for an SVD.
+
+        Raises:
+            RankError: ranks beyond the layer's legal range, or a dense layer, which has no factors.
+        """
+        require_legal(self.bases.spec, ranks)
         if isinstance(ranks, Tucker2):
             return hooi(self.weight, ranks.rank_out, ranks.rank_in)
         return self.bases.factors(ranks)

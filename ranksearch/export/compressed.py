@@ -82,7 +82,7 @@ def replace_layers(network: nn.Module, ranks: RankFile, source: str) -> nn.Modul
             if not isinstance(dense, nn.Conv2d | nn.Linear):
                 raise RankError(f"{source}: layer {name!r} is a {type(dense).__name__}, not a convolution or Linear")
             try:
-                replaced[id(dense)] = skeleton(dense, chosen, "plain" if ranks.form == "plain" else "pivoted")
+                replaced[id(dense)] = skeleton(dense, chosen, ranks.form)
             except RankError as error:
                 raise RankError(f"{source}: layer {name!r}: {error}") from None
     for name, module in modules.items():  # a shared module stands in several places

@@ -77,8 +77,8 @@ def compare_latency(
                 for label, network in networks.items():
                     began = time.perf_counter()
                     network(inputs)
-                    if inputs.is_cuda:
-                        torch.cuda.synchronize()
+                    if inputs.device.type != "cpu":
+                        torch.accelerator.synchronize(inputs.device)
                     if turn >= 3:
                         times[label].append(time.perf_counter() - began)
         for label, seconds in times.items():

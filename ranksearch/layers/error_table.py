@@ -17,7 +17,7 @@ class ErrorTable:
         distortion: expected squared error of the layer's output per position,
             ``[rank_out − 1, rank_in − 1]`` of shape (C_out, C_in), or ``[rank − 1]``; ≥ 0, non-increasing
             along every mode. With Σ = identity it is ‖W − Ŵ‖².
-        total: the same with nothing kept, tr(W Σ Wᵀ); > 0.
+        total: the same with nothing kept, tr(W Σ Wᵀ), or tr(Γ W Σ Wᵀ) where outputs are weighted by Γ too; ≥ 0.
         spectra: squared singular values of the kernel's unfoldings (mode 0, mode 1; one for SVD),
             largest first, under Σ = identity: what energy thresholds and EVBMF look at.
     """

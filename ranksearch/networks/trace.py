@@ -24,14 +24,16 @@ class Trace:
     Attributes:
         positions: by called 2-d convolution or linear layer, in the order of first calls: positions (pixels, rows) at
             its input and at its output, summed over its calls.
+        calls: how often each of these layers is called.
         macs: multiply-accumulates of all convolutions and linear maps, those by function and the projections of
             attention included.
         macs_of: the same by the layer that ran, or whose weight another module used.
-        read_outside: convolutions and linear layers whose weight or bias is read while they do not run, as
+        read_outside: convolutions and linear layers whose weight or bias is used while they do not run, as
             ``module → "weight" | "bias"``: a replacement without that attribute would break the network.
     """
 
     positions: dict[nn.Module, tuple[int, int]] = field(default_factory=dict)
+    calls: dict[nn.Module, int] = field(default_factory=dict)
     macs: int = 0
     macs_of: dict[nn.Module, int] = field(default_factory=dict)
     read_outside: dict[nn.Module, str] = field(default_factory=dict)
@@ -51,8 +53,7 @@ def trace(network: nn.Module, image: Tensor) -> Trace:
         with (
             torch.no_grad(),
             torch.random.fork_rng(devices=generators),
-            _evaluation(network),
-            _attribute_reads(watch.read),
+            evaluation(network),
             watch.hooks(),
             watch,
         ):
@@ -122,24 +123,25 @@ class _Watch(TorchFunctionMode):
         if isinstance(module, nn.Conv2d | nn.Linear) and isinstance(output, Tensor):
             inputs = args[0] if args else next(iter(kwargs.values()))
             channels_in, channels_out = _channels(module)
+            self.found.calls[module] = self.found.calls.get(module, 0) + 1
             before_in, before_out = self.found.positions.get(module, (0, 0))
             self.found.positions[module] = (
                 before_in + inputs.numel() // channels_in,
                 before_out + output.numel() // channels_out,
             )
 
-    def read(self, module: nn.Module, name: str) -> None:
-        """Notes that ``module.name`` is read, unless by itself."""
+    def _read(self, module: nn.Module, name: str) -> None:
+        """Notes that ``module.name`` is used, unless by itself."""
         if isinstance(module, _ConvNd | nn.Linear) and module not in self.running:
             self.found.read_outside.setdefault(module, name)
 
     def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         kwargs = kwargs or {}
-        # A property (next(network.parameters()).device) is no use of a weight; module.weight.T is seen as an attribute.
+        # A property (next(network.parameters()).device) is no use of a weight.
         if getattr(func, "__name__", "") != "__get__":
             for value in tree_leaves((args, kwargs)):
                 if isinstance(value, Tensor) and id(value) in self.owners:
-                    self.read(*self.owners[id(value)])
+                    self._read(*self.owners[id(value)])
         output = func(*args, **kwargs)
         if func in MACS:
             inputs, weight = (*args, *(kwargs[name] for name in ("input", "weight")[len(args) :]))[:2]
@@ -158,7 +160,7 @@ class _Watch(TorchFunctionMode):
 
 
 @contextmanager
-def _evaluation(network: nn.Module) -> Iterator[None]:
+def evaluation(network: nn.Module) -> Iterator[None]:
     """Evaluation mode; afterwards every module's mode and buffers are as before."""
     modules = list(network.modules())
     modes = [module.training for module in modules]
@@ -175,20 +177,3 @@ def _evaluation(network: nn.Module) -> Iterator[None]:
             holder.update(held)
         for buffer, value in values:
             buffer.copy_(value)
-
-
-@contextmanager
-def _attribute_reads(read: Callable[[nn.Module, str], None]) -> Iterator[None]:
-    """Reports every ``module.weight`` and ``module.bias``, even where only the dtype is wanted of it."""
-    original = nn.Module.__getattr__
-
-    def __getattr__(module: nn.Module, name: str) -> Any:
-        if name in ("weight", "bias"):
-            read(module, name)
-        return original(module, name)
-
-    nn.Module.__getattr__ = __getattr__  # type: ignore[method-assign]
-    try:
-        yield
-    finally:
-        nn.Module.__getattr__ = original  # type: ignore[method-assign]

@@ -13,10 +13,11 @@ from torch.nn.utils.parametrize import is_parametrized
 
 from ..errors import NetworkError, RankError
 from ..layers import LayerSpec, LeftDense, NetworkSpec, Svd, Tucker2, layer_params
+from .stand_in import irreplaceable
 from .trace import Trace, trace
 
 NORMS = (nn.modules.batchnorm._NormBase, nn.LayerNorm, nn.GroupNorm, nn.RMSNorm)
-FLOATING = (torch.float16, torch.bfloat16, torch.float32, torch.float64)
+DTYPES = (torch.float32, torch.float64)  # a progressive kernel is composed in at least float32
 
 
 def walk(
@@ -32,7 +33,7 @@ def walk(
         include, exclude: globs (``*``, ``?``, ``[…]``) over the dotted names of modules with weights.
 
     Raises:
-        NetworkError: the forward pass fails, or no layer can be compressed.
+        NetworkError: the forward pass fails, the network cannot be copied, or no layer can be compressed.
         RankError: a glob that matches nothing.
     """
     if any(is_lazy(parameter) for parameter in network.parameters()):
@@ -48,7 +49,7 @@ def walk(
     traced = trace(network, image)
     ties = _ties(names)
     specs: dict[nn.Module, LayerSpec] = {}
-    left_dense: list[LeftDense] = []
+    reasons: dict[nn.Module, str] = {}
     for module in holders:
         name = names[module][0]
         reason = (
@@ -57,27 +58,33 @@ def walk(
             or ties.get(module)
             or _untraceable(module, name, traced)
         )
-        if not reason:
-            specs[module] = _layer_spec(module, name, *traced.positions[module])
-            smallest = Tucker2(1, 1) if specs[module].format == "tucker2" else Svd(1)
-            if layer_params(specs[module], smallest, "pivoted") < specs[module].params:
-                continue
-            del specs[module]
-            reason = "it has no ranks to choose: rank 1 is already all of it"
-        left_dense.append(
-            LeftDense(
-                name=name,
-                type=type(module).__name__,
-                reason=reason,
-                params=sum(p.numel() for p in _own_parameters(module)),
-                macs=traced.macs_of.get(module, 0),
-            )
+        if reason:
+            reasons[module] = reason
+            continue
+        spec = _layer_spec(module, name, *traced.positions[module])
+        smallest = Tucker2(1, 1) if spec.format == "tucker2" else Svd(1)
+        if layer_params(spec, smallest, "pivoted") < spec.params:
+            specs[module] = spec
+        else:
+            reasons[module] = "it has no ranks to choose: rank 1 is already all of it"
+    reasons |= irreplaceable(network, image, {module: traced.calls[module] for module in specs})
+    left_dense = [
+        LeftDense(
+            name=names[module][0],
+            type=type(module).__name__,
+            reason=reasons[module],
+            params=sum(p.numel() for p in _own_parameters(module)),
+            macs=traced.macs_of.get(module, 0),
         )
-    if not specs:
+        for module in holders
+        if module in reasons
+    ]
+    layers = tuple(specs[module] for module in traced.positions if module in specs and module not in reasons)
+    if not layers:
         listed = "; ".join(f"{left.name or 'itself'}: {left.reason}" for left in left_dense[:8]) or "no weights at all"
         raise NetworkError(f"the network has no compressible layer ({listed}{' …' if len(left_dense) > 8 else ''})")
     return NetworkSpec(
-        layers=tuple(specs[module] for module in traced.positions if module in specs),
+        layers=layers,
         left_dense=tuple(left_dense),
         params=sum(p.numel() for p in network.parameters()),
         macs=traced.macs,
@@ -144,8 +151,9 @@ def _unfit(module: nn.Module) -> str | None:
         return f"{kind} has a forward of its own"
     if module._forward_hooks or module._forward_pre_hooks or module._backward_hooks or module._backward_pre_hooks:
         return "it has hooks of its own, which a replacement would lose"
-    if module.weight.dtype not in FLOATING:
-        return f"its weight is {str(module.weight.dtype).removeprefix('torch.')}, not a floating-point type"
+    if (dtype := module.weight.dtype) not in DTYPES:
+        remedy = "; convert the network to float32 first" if dtype.is_floating_point else ", not a floating-point type"
+        return f"its weight is {str(dtype).removeprefix('torch.')}{remedy}"
     if isinstance(module, nn.Conv2d) and module.groups > 1:
         depthwise = module.groups == module.in_channels
         return f"{'depthwise' if depthwise else 'grouped'} convolution (groups = {module.groups})"

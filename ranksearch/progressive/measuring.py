@@ -1,4 +1,4 @@
-"""Measuring a candidate: batch-norm statistics re-estimated on training images, then outputs of a whole split.
+"""Measuring a candidate: normalisation statistics re-estimated on training images, then outputs of a whole split.
 
 The caller's network, its mode and the random generators are left as they were.
 """
@@ -7,9 +7,9 @@ import copy
 
 import torch
 from torch import Tensor, nn
-from torch.nn.modules.batchnorm import _BatchNorm
+from torch.nn.modules.batchnorm import _BatchNorm, _NormBase
 
-from ..errors import NetworkError, NonFiniteError
+from ..errors import DataError, NetworkError, NonFiniteError
 from ..networks import Examples
 from ..records import Measurement
 from .determinism import isolated_generators
@@ -29,29 +29,36 @@ def reestimate_batch_norm(
     precision: Precision = FLOAT32,
     device: torch.device | str = "cpu",
 ) -> nn.Module:
-    """A copy in evaluation mode, on ``device``, whose batch-norm statistics are cumulative averages over ``images``.
+    """A copy in evaluation mode, on ``device``, whose running statistics are cumulative averages over ``images``.
 
-    Only normalisation modules are in training mode meanwhile, so dropout is off. The images are a fixed sample
-    without augmentation (data sets are often sorted by class, so the first ones would not do). A network without
-    running statistics is copied as it is.
+    Those of batch norm, and of instance norm where it tracks them. Only normalisation modules are in training mode
+    meanwhile, so dropout is off. The images are a fixed sample without augmentation (data sets are often sorted by
+    class, so the first ones would not do). A network without running statistics is copied as it is.
 
     Args:
-        images: number of training images, at most all of them.
+        images: number of training images, at most all of them; at least 2, since one may have no variance.
+
+    Raises:
+        DataError: there is only one training image.
     """
     device = torch.device(device)
     copied = copy.deepcopy(network).to(device).eval()
-    norms = [m for m in copied.modules() if isinstance(m, _BatchNorm) and m.track_running_stats]
+    norms = [m for m in copied.modules() if isinstance(m, _NormBase) and m.running_mean is not None]
     if not norms:
         return copied
     momenta = [norm.momentum for norm in norms]
     for norm in norms:
         norm.reset_running_stats()
-        norm.momentum = None  # the plain average over batches, which are of equal size
         norm.train()
-    images = min(images, len(train))
+    if len(train) < 2:
+        raise DataError("normalisation statistics need at least 2 training images, there is 1")
+    images = min(max(images, 2), len(train))
     steps = -(-images // BATCH)
     with isolated_generators(device), torch.inference_mode():
-        for inputs, _ in train.batches(images // steps, seed=ORDER_SEED, steps=steps, device=device):
+        batches = train.batches(images // steps, seed=ORDER_SEED, steps=steps, device=device)
+        for step, (inputs, _) in enumerate(batches, 1):
+            for norm in norms:  # the plain average over batches, which are of equal size; only batch norm knows "None"
+                norm.momentum = None if isinstance(norm, _BatchNorm) else 1 / step
             precision.outputs(copied, inputs)
     for norm, momentum in zip(norms, momenta, strict=True):
         norm.momentum = momentum
@@ -88,7 +95,7 @@ def measure(
 
     Raises:
         NetworkError: the network still has progressive layers: what is measured is what would be exported.
-        NonFiniteError: an output is infinite or NaN.
+        NonFiniteError: an output, or the distance, is infinite or NaN.
     """
     if layers := progressive_layers(network):
         raise NetworkError(f"layer {next(iter(layers))!r} is progressive: collapse the network, then measure it")

@@ -59,9 +59,13 @@ class Precision:
         return torch.autocast(device.type, dtype=torch.bfloat16, enabled=self.dtype == "bfloat16")
 
     def place(self, network: Network, device: torch.device) -> Network:
-        """Moves ``network`` itself, as ``nn.Module.to`` does, onto the device and into the layout."""
+        """Moves ``network`` itself, as ``nn.Module.to`` does, onto the device, and its 4-D tensors into the layout."""
         layout = torch.channels_last if self.channels_last else torch.contiguous_format
-        return network.to(device=device, memory_format=layout)  # type: ignore[call-overload]
+        network.to(device)
+        for tensor in (*network.parameters(), *network.buffers()):
+            if tensor.ndim == 4:  # nn.Module.to would ask the layout of 5-D kernels too, which have none such
+                tensor.data = tensor.data.to(memory_format=layout)
+        return network
 
     def outputs(self, network: nn.Module, inputs: Tensor) -> Tensor:
         """The network's outputs in float32.

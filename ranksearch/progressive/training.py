@@ -30,7 +30,8 @@ class FineTuned:
     """What a fine-tuning was.
 
     Attributes:
-        milestones: one for every fraction asked for, in order.
+        milestones: one for every step that the fractions asked for come to, in order; fractions that round to the
+            same step share one.
         seconds: of training, over all its processes; milestones and checkpoints are not counted.
         seconds_per_step: their mean.
         trainable_params: number of weights that learn.

@@ -6,21 +6,21 @@ from typing import Any
 import msgspec
 
 from ..errors import RankError, RanksearchError
-from ..layers import NetworkSpec, RankConfiguration
+from ..layers import Dense, Form, NetworkSpec, RankConfiguration
 from ..layers.legal import require_legal
 from .recipe import Recipe
 from .schedule import DecaySchedule
-from .trial_record import Measurement
+from .trial_record import Measurement, trial_key
 
 FORMAT = "ranksearch.ranks/1"
 
 
-class RankFile(msgspec.Struct, frozen=True, kw_only=True):
+class RankFile(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """A rank configuration with what is needed to use it and to know where it comes from.
 
     Attributes:
         network: model name and fingerprint of its weights, as ``{"model": …, "weights": …}``.
-        configuration: ranks by layer.
+        configuration: ranks by layer; every compressible layer must be named, as dense where it is to stay.
         schedule, recipe: how it was trained in the search.
         form: the count by which it was chosen.
         objectives: compression ratio, MAC ratio, parameters, MACs by either form.
@@ -32,11 +32,16 @@ class RankFile(msgspec.Struct, frozen=True, kw_only=True):
     configuration: RankConfiguration
     schedule: DecaySchedule = DecaySchedule()
     recipe: Recipe = Recipe()
-    form: str = "pivoted"
+    form: Form = "pivoted"
     objectives: dict[str, float] = {}
     measured: Measurement | None = None
     provenance: dict[str, Any] = {}
     format: str = FORMAT
+
+    @property
+    def key(self) -> str:
+        """The :func:`trial_key` of what it describes."""
+        return trial_key(self.configuration, self.schedule, self.recipe)
 
     def to_text(self, suffix: str = ".json") -> str:
         """The file's text; ``suffix`` is ``.json``, ``.yaml`` or ``.yml``."""
@@ -49,7 +54,7 @@ class RankFile(msgspec.Struct, frozen=True, kw_only=True):
         """Parses and checks a file's text.
 
         Raises:
-            RankError: not JSON/YAML, another format, or a malformed entry; names ``source`` and the place.
+            RankError: not JSON/YAML, another format, an unknown key or a malformed entry; names ``source`` and place.
         """
         decode = msgspec.yaml.decode if suffix in (".yaml", ".yml") else msgspec.json.decode
         try:
@@ -81,7 +86,10 @@ class RankFile(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def require_fit(configuration: RankConfiguration, network: NetworkSpec, source: str = "rank configuration") -> None:
-    """Raises :class:`RankError` by layer name where a configuration is of another network."""
+    """Raises :class:`RankError` by layer name where a configuration is of another network.
+
+    Every compressible layer must be named; a layer that is left dense may be, as dense.
+    """
     unknown = sorted(set(configuration.layers) - set(network.names) - {d.name for d in network.left_dense})
     if unknown:
         raise RankError(
@@ -89,6 +97,13 @@ def require_fit(configuration: RankConfiguration, network: NetworkSpec, source: 
             f"{' …' if len(unknown) > 5 else ''}; it has {', '.join(network.names[:5])}"
             f"{' …' if len(network.names) > 5 else ''}: is this file for another network?"
         )
+    for left in network.left_dense:
+        ranks = configuration[left.name]
+        if not isinstance(ranks, Dense):
+            raise RankError(
+                f"{source}: layer {left.name!r} is left dense ({left.reason}), got {ranks}; "
+                'name it as "dense", or leave it out'
+            )
     missing = [name for name in network.names if name not in configuration.layers]
     if missing:
         raise RankError(f'{source}: no ranks for layer {missing[0]!r}; name it, as "dense" if it is to stay')

@@ -1,13 +1,26 @@
 """How one network is fine-tuned: every training hyper-parameter of a trial, as plain values."""
 
-from typing import Literal
+import math
+from collections.abc import Callable
+from typing import Literal, get_args
 
 import msgspec
 
 from ..errors import StudyFileError, nearest
 
-OPTIMIZERS = ("sgd", "adamw")
-LEARN = ("adapters", "adapters+norm", "all")
+Optimizer = Literal["sgd", "adamw"]
+Learn = Literal["adapters", "adapters+norm", "all"]
+OPTIMIZERS: tuple[Optimizer, ...] = get_args(Optimizer)
+LEARN: tuple[Learn, ...] = get_args(Learn)
+
+#: keys, whether a finite number fits, and the law in words
+RANGES: tuple[tuple[tuple[str, ...], Callable[[float], bool], str], ...] = (
+    (("images", "batch"), lambda x: x >= 1, "at least 1"),
+    (("lr", "clip", "temperature"), lambda x: x > 0, "above 0 and finite"),
+    (("weight_decay",), lambda x: x >= 0, "at least 0 and finite"),
+    (("momentum", "warmup"), lambda x: 0 <= x < 1, "at least 0 and below 1"),
+    (("distillation",), lambda x: 0 <= x <= 1, "at least 0 and at most 1"),
+)
 
 
 class Recipe(msgspec.Struct, frozen=True, kw_only=True):
@@ -30,7 +43,7 @@ class Recipe(msgspec.Struct, frozen=True, kw_only=True):
 
     images: int = 64_000
     batch: int = 128
-    optimizer: Literal["sgd", "adamw"] = "sgd"
+    optimizer: Optimizer = "sgd"
     lr: float = 0.02
     momentum: float = 0.9
     weight_decay: float = 1e-4
@@ -38,22 +51,17 @@ class Recipe(msgspec.Struct, frozen=True, kw_only=True):
     clip: float = 5.0
     distillation: float = 0.9
     temperature: float = 4.0
-    learn: Literal["adapters", "adapters+norm", "all"] = "adapters+norm"
+    learn: Learn = "adapters+norm"
 
     def __post_init__(self) -> None:
         for key, value, allowed in (("optimizer", self.optimizer, OPTIMIZERS), ("learn", self.learn, LEARN)):
             if value not in allowed:
                 raise StudyFileError(f"training.{key} = {value!r} is unknown{nearest(str(value), allowed)}")
-        for key, low, high in (("images", 1, None), ("batch", 1, None), ("momentum", 0, 1), ("weight_decay", 0, None),
-                               ("warmup", 0, 1), ("distillation", 0, 1)):  # fmt: skip
-            value = getattr(self, key)
-            if value < low or (high is not None and value > high):
-                raise StudyFileError(
-                    f"training.{key} = {value} must be at least {low}" + (f" and at most {high}" if high else "")
-                )
-        for key in ("lr", "clip", "temperature"):
-            if not getattr(self, key) > 0:
-                raise StudyFileError(f"training.{key} = {getattr(self, key)} must be above 0")
+        for keys, fits, law in RANGES:
+            for key in keys:
+                value = getattr(self, key)
+                if not (math.isfinite(value) and fits(value)):
+                    raise StudyFileError(f"training.{key} = {value} must be {law}")
 
     @property
     def steps(self) -> int:

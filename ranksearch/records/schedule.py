@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Callable
-from typing import Literal
+from typing import Literal, get_args
 
 import msgspec
 
@@ -17,8 +17,10 @@ SCHEDULES: dict[str, Callable[[float], float]] = {
     "polynomial": lambda x: (1.0 - x) ** 3,
     "staircase": lambda x: 1.0 - math.ceil(x * 5) / 5,
 }
-FADES = ("residual", "full")
-ORDERS = ("together", "front-to-back", "back-to-front")
+Fade = Literal["residual", "full"]
+Order = Literal["together", "front-to-back", "back-to-front"]
+FADES: tuple[Fade, ...] = get_args(Fade)
+ORDERS: tuple[Order, ...] = get_args(Order)
 
 
 class DecaySchedule(msgspec.Struct, frozen=True, kw_only=True):
@@ -33,9 +35,9 @@ class DecaySchedule(msgspec.Struct, frozen=True, kw_only=True):
     """
 
     shape: str = "cosine"
-    fade: Literal["residual", "full"] = "residual"
+    fade: Fade = "residual"
     end: float = 0.5
-    order: Literal["together", "front-to-back", "back-to-front"] = "together"
+    order: Order = "together"
 
     def __post_init__(self) -> None:
         for key, value, allowed in (

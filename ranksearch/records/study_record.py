@@ -6,8 +6,8 @@ from typing import Any, Literal
 
 import msgspec
 
-from ..layers import NetworkSpec, RankConfiguration
-from ..pareto import Box
+from ..layers import Form, NetworkSpec, RankConfiguration
+from ..pareto import Box, non_dominated
 from .trial_record import Machine, Measurement, TrialRecord
 
 State = Literal["complete", "failed", "running", "waiting", "stopped"]
@@ -28,6 +28,7 @@ class StudyRecord(msgspec.Struct, frozen=True, kw_only=True):
     Attributes:
         settings: the study file as read, every default written out (nested plain values, no secrets).
         fingerprint: digests by what they cover; two studies compare only where all agree.
+        dense_outputs: of the dense network on the first search images, flattened: equal weights may compute otherwise.
         dense: the dense network on the search split.
         ratio, accuracy_floor: the box.
         splits: number of images in ``train``, ``search``, ``test`` (0 where there is none).
@@ -37,13 +38,14 @@ class StudyRecord(msgspec.Struct, frozen=True, kw_only=True):
 
     name: str
     network: NetworkSpec
-    form: Literal["plain", "pivoted"]
+    form: Form
     objectives: tuple[str, ...]
     dense: Measurement
     ratio: tuple[float, float]
     accuracy_floor: float
     settings: dict[str, Any]
     fingerprint: dict[str, str]
+    dense_outputs: tuple[float, ...] = ()
     splits: dict[str, int]
     protocol: tuple[str, ...]
     closed_form: tuple[ClosedFormPoint, ...] = ()
@@ -79,3 +81,10 @@ class StudyHistory(msgspec.Struct, frozen=True, kw_only=True):
         """Trials that finished with a record of their own, copies left out, in the order of finishing."""
         rows = [t for t in getattr(self, room) if t.state == "complete" and t.record and t.record.copy_of is None]
         return tuple(sorted(rows, key=lambda t: (t.finished.timestamp() if t.finished else math.inf, t.number)))
+
+    def front(self, room: Literal["trials", "baselines", "finalists"] = "trials") -> tuple[Trial, ...]:
+        """Finished trials that no other one of the room is better than, in all objectives; a useless one never is."""
+        rows = [(t, t.record.objectives(self.study.objectives)) for t in self.finished(room) if t.record]
+        rows = [(t, point) for t, point in rows if t.record and not t.record.failure]
+        kept = non_dominated([point for _, point in rows])
+        return tuple(t for (t, _), on_front in zip(rows, kept, strict=True) if on_front)

@@ -1,10 +1,12 @@
 """What is known of one trial: its configuration, how it was trained, what was measured, what it cost."""
 
 import hashlib
+import math
 
 import msgspec
 
-from ..layers import NetworkCost, RankConfiguration
+from ..errors import NonFiniteError
+from ..layers import Form, NetworkCost, RankConfiguration
 from .recipe import Recipe
 from .schedule import DecaySchedule
 
@@ -25,15 +27,23 @@ class Measurement(msgspec.Struct, frozen=True):
     Attributes:
         accuracy: top-1 as a fraction in [0, 1], or the user's own metric.
         distance: mean KL divergence from the dense network's outputs (nats), ≥ 0; mean squared output
-            error where the loss is the user's own.
+            error where the loss is the user's own; none where the outputs were not finite.
         split: ``"search"`` or ``"test"``.
         images: size of the split.
+
+    Raises:
+        NonFiniteError: infinity or NaN, which JSON cannot hold.
     """
 
     accuracy: float
-    distance: float
+    distance: float | None
     split: str
     images: int
+
+    def __post_init__(self) -> None:
+        for key, value in (("accuracy", self.accuracy), ("distance", self.distance)):
+            if value is not None and not math.isfinite(value):
+                raise NonFiniteError(f"the {key} on the {self.split} split is {value}, not a finite number")
 
 
 class TrainingCost(msgspec.Struct, frozen=True, kw_only=True):
@@ -74,7 +84,7 @@ class TrialRecord(msgspec.Struct, frozen=True, kw_only=True):
     configuration: RankConfiguration
     schedule: DecaySchedule
     recipe: Recipe
-    form: str
+    form: Form
     plain: NetworkCost
     pivoted: NetworkCost
     measured: Measurement

@@ -27,7 +27,8 @@ def cache_folder() -> Path:
 def train_dense(network: nn.Module, splits: Splits, study: StudyFile, device: torch.device) -> nn.Module:
     """The trained network, from the cache where the same initialisation, recipe and data met before."""
     recipe = study.network.training.recipe(len(splits.train))
-    what = msgspec.json.encode((study.network.model, recipe, splits.train.fingerprint, weights_fingerprint(network)))
+    made_of = (study.network.model, study.network.arguments, weights_fingerprint(network))
+    what = msgspec.json.encode((*made_of, recipe, splits.train.fingerprint, study.data.augment, study.search.seed))
     path = cache_folder() / "dense" / f"{hashlib.sha256(what).hexdigest()[:16]}.safetensors"
     if not path.exists():
         log.info("training the dense network once: %s images; it will lie in %s", f"{recipe.images:,}", path)

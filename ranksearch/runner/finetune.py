@@ -78,13 +78,14 @@ def finetune(
         run = run_name(plan, trial_key(plan.configuration, plan.schedule, plan.recipe), plan.seed)
         record = earlier.get(run)
         if record is None:
+            checkpoint = folder / f"{run}.checkpoint"
             compressed, record = run_trial(
                 subject,
                 bases,
                 plan,
                 session.form,
                 stage=subject.final_stage,
-                checkpoint=folder / f"{run}.checkpoint",
+                checkpoint=checkpoint,
                 on_step=(lambda done, of, plan=plan: on_step(plan, done, of)) if on_step else None,  # type: ignore[misc]
             )
             if ranks is not None and compressed is not None:
@@ -93,6 +94,7 @@ def finetune(
                 )
                 save_compressed(compressed, measured, folder / f"{run}.safetensors")
             session.ledger.add_finalist(record)
+            checkpoint.unlink(missing_ok=True)
             earlier[run] = record
         records.append(record)
         if on_record:

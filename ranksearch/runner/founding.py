@@ -40,6 +40,7 @@ def found_study(session: Session, on_point: Callable[[ClosedFormPoint], None] | 
         accuracy_floor=study.ranks.accuracy_floor,
         settings=settings(study),
         fingerprint=session.fingerprint,
+        dense_outputs=subject.sample_outputs,
         splits={
             "train": len(subject.splits.train),
             "search": len(subject.splits.search),

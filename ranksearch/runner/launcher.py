@@ -7,10 +7,10 @@ import time
 
 from rich.console import Console
 
-from ..errors import RanksearchError
+from ..errors import RanksearchError, StorageError
 from ..records import StudyHistory
 from ..study import Ledger, StudyFile
-from .progress import Display, display
+from .progress import Display, Pace, display
 
 LOOK = 0.5  # seconds between two looks at the workers
 GRACE = 30  # seconds a worker may take to hand its trial back
@@ -28,14 +28,17 @@ def run_workers(study: StudyFile, number: int, arguments: list[str], ledger: Led
             password does not show.
 
     Raises:
-        WorkerDiedError: workers left with an error; what they wrote stands above, finished trials are safe.
+        StorageError: none could reach the storage any more.
+        WorkerDiedError: all left with an error; what they wrote stands above, finished trials are safe.
     """
     command = [sys.executable, "-m", "ranksearch", "worker", str(study.path), "--share", str(number), *arguments]
-    shown = _numbers(ledger.history())
+    shown, counts = _numbers(ledger.history()), ledger.counts("baselines")
+    trials = Pace(study.search.trials, ledger.counts().finished)
+    baselines = Pace(counts.claimed, counts.finished)
     environment = os.environ | {"RANKSEARCH_STORAGE": study.storage_url}
     processes = [subprocess.Popen([*command, "--quiet"], env=environment) for _ in range(number)]
     try:
-        with display(study.search.trials, len(ledger.history().finished()), console) as shows:
+        with display(console, trials=trials, baselines=baselines) as shows:
             while any(process.poll() is None for process in processes):
                 time.sleep(LOOK)
                 shown = _show_new(ledger.history(), shown, shows)
@@ -51,11 +54,12 @@ def run_workers(study: StudyFile, number: int, arguments: list[str], ledger: Led
                 process.kill()
                 process.wait()
     died = [process.returncode for process in processes if process.returncode]
-    if died:
-        raise WorkerDiedError(
-            f"{len(died)} of {number} workers left with an error (exit codes {died}); finished trials are safe, "
-            "the same command goes on"
-        )
+    told = f"{len(died)} of {number} workers left with an error (exit codes {died})"
+    if len(died) == number:
+        kind = StorageError if set(died) == {StorageError.exit_code} else WorkerDiedError
+        raise kind(f"{told}; finished trials are safe, the same command goes on")
+    if died:  # a worker leaves without an error only where the budget is met
+        console.print(f"{told}; the others met the budget", highlight=False, soft_wrap=True)
 
 
 def _numbers(history: StudyHistory) -> set[tuple[str, int]]:

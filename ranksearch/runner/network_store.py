@@ -6,56 +6,57 @@ import msgspec
 from torch import nn
 
 from ..errors import SelectionError
-from ..export import read_ranks, save_compressed
-from ..pareto import non_dominated
+from ..export import save_compressed
 from ..records import RankFile, StudyHistory, Trial, TrialRecord
 from ..study import StudyFile
 
 
 class NetworkStore:
-    """A folder with one compressed checkpoint per trial of the front: bounded, whatever the number of trials."""
+    """A folder with one compressed checkpoint per trial of the front: bounded, whatever the number of trials.
+
+    Files are named by what a trial measured (:attr:`TrialRecord.key`), never by its number alone.
+    """
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
 
     @classmethod
     def of(cls, study: StudyFile) -> "NetworkStore":
-        """The store of a study: a folder beside its file."""
-        return cls(study.folder / f"{study.name}.networks")
+        """The store of a study: a folder beside its SQLite file, or else beside the study file."""
+        scheme, _, file = study.storage_url.partition(":///")
+        beside = Path(file) if scheme == "sqlite" else study.folder / f"{study.name}.db"
+        return cls(beside.with_suffix(".networks"))
 
-    def path(self, number: int) -> Path:
-        return self.folder / f"trial-{number}.safetensors"
+    def path(self, key: str) -> Path:
+        return self.folder / f"{key}.safetensors"
 
-    def keep(
-        self, number: int, network: nn.Module, ranks: RankFile, history: StudyHistory, record: TrialRecord
-    ) -> None:
-        """Stores the network of a trial that is about to finish, if it joins the front; drops those that leave it."""
-        about_to = Trial(number=number, state="complete", record=record)
-        front = front_numbers(msgspec.structs.replace(history, trials=(*history.trials, about_to)))
-        if number in front:
-            save_compressed(network, ranks, self.path(number))
-        for path in self.folder.glob("trial-*.safetensors"):
-            if int(path.stem.removeprefix("trial-")) not in front:
-                path.unlink(missing_ok=True)  # another worker may have been quicker
+    def keep(self, record: TrialRecord, network: nn.Module, ranks: RankFile, history: StudyHistory) -> None:
+        """Stores the network of a trial that is about to be told, if it joins the front of ``history``.
 
-    def find(self, number: int) -> Path:
-        """The checkpoint of a trial.
+        Before, not after: whoever is killed in between leaves a file too many, never one too few.
+        """
+        about_to = Trial(number=-1, state="complete", record=record)
+        front = msgspec.structs.replace(history, trials=(*history.trials, about_to)).front()
+        if about_to in front:
+            save_compressed(network, ranks, self.path(record.key))
+
+    def prune(self, history: StudyHistory) -> None:
+        """Drops the networks of told trials that are no longer on the front; those not told yet are left alone."""
+        front = {t.record.key for t in history.front() if t.record}
+        for trial in history.finished():
+            if trial.record and trial.record.key not in front:
+                self.path(trial.record.key).unlink(missing_ok=True)  # another worker may have been quicker
+
+    def find(self, number: int, ranks: RankFile) -> Path:
+        """The checkpoint of trial ``number``.
 
         Raises:
             SelectionError: the trial's weights were not kept, since it is not on the front.
         """
-        path = self.path(number)
+        path = self.path(ranks.key)
         if not path.exists():
             raise SelectionError(
                 f"trial {number}: its weights were not kept in {self.folder} (only the front's are); export its ranks "
                 "and train them with `ranksearch finetune`"
             )
-        read_ranks(path)
         return path
-
-
-def front_numbers(history: StudyHistory) -> set[int]:
-    """Numbers of the trials on the front, by all objectives of the study."""
-    trials = [t for t in history.finished() if t.record and not t.record.failure]
-    points = [t.record.objectives(history.study.objectives) for t in trials if t.record]
-    return {t.number for t, kept in zip(trials, non_dominated(points), strict=True) if kept}

@@ -66,8 +66,8 @@ class Study:
 
     def network(self, select: str = "knee") -> nn.Module:
         """The measured compressed network of one point, in evaluation mode."""
-        (number, _), *_ = selected(self.history, select)
-        return load_compressed(self.session.subject.network, self.session.store.find(number))
+        (number, ranks), *_ = selected(self.history, select)
+        return load_compressed(self.session.subject.network, self.session.store.find(number, ranks))
 
     def finetune(self, select: str = "knee", *, epochs: int, seeds: int = 1, **changes: Any) -> pd.DataFrame:
         """Trains selected points to full length beside a dense control; test accuracies by configuration.
@@ -146,6 +146,17 @@ def search(
     True
     >>> study.network("smallest")(images).shape
     torch.Size([256, 4])
+
+    With a loss and a metric of one's own, here for regression; ``accuracy`` is then the scaled metric:
+
+    >>> brightness, regressor = images.mean((1, 2, 3))[:, None], nn.Sequential(nn.Flatten(), nn.Linear(64, 32),
+    ...                                                                         nn.ReLU(), nn.Linear(32, 1))
+    >>> study = ranksearch.search(regressor, (images[:192], brightness[:192]), (images[192:], brightness[192:]),
+    ...                           loss=nn.functional.mse_loss, metric=lambda y, t: float((y - t).abs().mean()),
+    ...                           direction="minimize", metric_range=(4.0, 0.0), trials=2, ratio=(1.5, 4),
+    ...                           training={"images": 384, "batch": 32}, quiet=True)
+    >>> bool(study.front()["accuracy"].between(0, 1).all())
+    True
     """
     optuna.logging.set_verbosity(optuna.logging.ERROR)
     where = Path(folder) if folder else Path(tempfile.mkdtemp(prefix="ranksearch-"))

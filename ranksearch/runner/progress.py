@@ -12,7 +12,6 @@ from dataclasses import dataclass, field
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
 
-from ..pareto import non_dominated
 from ..records import StudyHistory, TrialRecord
 
 
@@ -30,71 +29,90 @@ def duration(seconds: float) -> str:
 
 def summary(history: StudyHistory) -> str:
     """Best of the front and hypervolume in one clause."""
-    records = [t.record for t in history.finished() if t.record and not t.record.failure]
-    if not records:
-        return "no finished trial yet"
-    points = [(r.measured.accuracy, r.counted.compression_ratio) for r in records]
-    front = [p for p, kept in zip(points, non_dominated(points), strict=True) if kept]
-    volume = history.study.box.hypervolume(*zip(*points, strict=True))
+    front = [(t.record.measured.accuracy, t.record.counted.compression_ratio) for t in history.front() if t.record]
+    if not front:
+        return "no useful trial yet"
+    volume = history.study.box.hypervolume(*zip(*front, strict=True))
     best, smallest = max(front), max(front, key=lambda p: p[1])
     ends = " … ".join(f"{a:.2%} at {r:.2f}×" for a, r in dict.fromkeys([best, smallest]))
     return f"front of {len(front)}: {ends}, hypervolume {volume:.3f}"
 
 
 @dataclass
-class Display:
-    """Progress of one study; every method may be called whether or not there is a terminal."""
+class Pace:
+    """Trials of one room: how many there will be, how many there were, how fast the others come.
+
+    Attributes:
+        total: how many there will be.
+        before: finished before this session.
+        done: finished by now.
+        began: when the first of this session could begin, by ``time.monotonic()``.
+    """
 
     total: int
-    console: Console
-    bar: Progress | None = None
+    before: int = 0
+    done: int = 0
     began: float = field(default_factory=time.monotonic)
-    started_with: int | None = None
-    task: TaskID | None = None
 
-    def remaining(self, done: int, seconds_per_trial: float) -> float:
+    def remaining(self, seconds_per_trial: float) -> float:
         """Seconds left, by this session's own rate as soon as it has one."""
-        if self.started_with is None:
-            self.started_with = done
-        here = done - self.started_with
-        rate = (time.monotonic() - self.began) / here if here else seconds_per_trial
-        return max(0, self.total - done) * rate
+        here = self.done - self.before
+        rate = (time.monotonic() - self.began) / here if here > 0 else seconds_per_trial
+        return max(0, self.total - self.done) * rate
+
+
+@dataclass
+class Display:
+    """Progress of one study, room by room; every method may be called whether or not there is a terminal."""
+
+    console: Console
+    paces: dict[str, Pace]
+    bar: Progress | None = None
+    tasks: dict[str, TaskID] = field(default_factory=dict)
 
     def finished(self, history: StudyHistory, record: TrialRecord, number: int, room: str = "trials") -> None:
         """A trial has finished."""
-        done = len(history.finished(room))  # type: ignore[arg-type]
-        left = duration(self.remaining(done, history.study.seconds_per_trial))
+        pace = self.paces[room]
+        pace.done = len(history.finished(room))  # type: ignore[arg-type]
+        for other in self.paces.values():
+            if other is not pace and other.done <= other.before:
+                other.began = time.monotonic()  # its turn has not come yet
+        left = duration(pace.remaining(history.study.seconds_per_trial))
         what = record.failure or f"{record.measured.accuracy:.2%} at {record.counted.compression_ratio:.2f}×"
-        line = f"{done}/{self.total}  {what}"
-        if self.bar and self.task is not None:
-            self.bar.update(self.task, completed=done, description=f"{summary(history)}; {left} left")
+        if self.bar:
+            self.bar.update(self.tasks[room], completed=pace.done, description=f"{summary(history)}; {left} left")
         else:
             self.console.print(
-                f"{room[:-1]} {number}: {line} ({record.origin}); {left} left; {summary(history)}",
+                f"{room[:-1]} {number}: {pace.done}/{pace.total}  {what} ({record.origin}); {left} left; "
+                f"{summary(history)}",
                 highlight=False,
                 soft_wrap=True,
             )
 
     def step(self, done: int, of: int) -> None:
         """Part of a trial is done."""
-        if self.bar and self.task is not None and (done % 10 == 0 or done == of):
-            self.bar.update(self.task, step=f"{done}/{of} steps")
+        if self.bar and (done % 10 == 0 or done == of):
+            for task in self.tasks.values():
+                self.bar.update(task, step=f"{done}/{of} steps")
 
 
 @contextmanager
-def display(total: int, done: int = 0, console: Console | None = None) -> Iterator[Display]:
-    """Shows progress while the block runs."""
+def display(console: Console | None = None, **paces: Pace) -> Iterator[Display]:
+    """Shows progress while the block runs, of each room that is given."""
     console = console or Console(file=sys.stdout)
     if not console.is_terminal:
-        yield Display(total, console, started_with=done)
+        yield Display(console, paces)
         return
     columns = (
-        TextColumn("{task.completed}/{task.total} trials"),
+        TextColumn("{task.completed}/{task.total} {task.fields[room]}"),
         BarColumn(bar_width=24),
         TextColumn("{task.fields[step]}"),
         TextColumn("{task.description}"),
         TimeElapsedColumn(),
     )
     with Progress(*columns, console=console) as bar:
-        task = bar.add_task("", total=total, completed=done, step="")
-        yield Display(total, console, bar, started_with=done, task=task)
+        tasks = {
+            room: bar.add_task("", total=p.total, completed=p.before, visible=p.total > 0, room=room, step="")
+            for room, p in paces.items()
+        }
+        yield Display(console, paces, bar, tasks)

@@ -8,7 +8,7 @@ from ..records import StudyHistory
 from ..study import StudyFile, reaching
 from .founding import enqueue_baselines, found_study
 from .launcher import run_workers
-from .progress import display, duration, summary
+from .progress import Pace, display, duration, summary
 from .session import Session, open_session
 from .tables import closed_form_line, layers_table, left_dense_table
 from .worker import Budget, run_baselines, search_trials
@@ -32,13 +32,13 @@ def search_study(
     deadline = began + search.minutes * 60 if search.minutes else float("inf")
     if workers == 1:
         return run_session(session, Budget(search.trials, deadline), console)
-    arguments = ["--trials", str(search.trials), "--sampler", search.sampler]
-    if search.minutes:
-        arguments += ["--minutes", f"{max(0.01, deadline - time.monotonic()) / 60:.6f}"]
-    if chosen := device or search.device:
-        arguments += ["--device", chosen]
     with reaching(study.storage_url):
         prepare(session, console)
+        arguments = ["--trials", str(search.trials), "--sampler", search.sampler]
+        if search.minutes:  # those that are left
+            arguments += ["--minutes", f"{max(0.01, deadline - time.monotonic()) / 60:.6f}"]
+        if chosen := device or search.device:
+            arguments += ["--device", chosen]
         run_workers(study, workers, arguments, session.ledger, console)
         return conclude(session, console)
 
@@ -71,11 +71,10 @@ def conclude(session: Session, console: Console) -> StudyHistory:
 
 def work(session: Session, budget: Budget, console: Console) -> list[str]:
     """What one worker does: trials, then baselines. Returns why each ended, if early."""
-    done = session.ledger.counts().finished
-    with display(budget.trials, done, console) as shows:
+    with display(console, trials=Pace(budget.trials, session.ledger.counts().finished)) as shows:
         ended = [search_trials(session, budget, shows)]
     counts = session.ledger.counts("baselines")
-    with display(counts.finished + counts.waiting + counts.running, counts.finished, console) as shows:
+    with display(console, baselines=Pace(counts.claimed, counts.finished)) as shows:
         return [*ended, run_baselines(session, budget, shows)]
 
 

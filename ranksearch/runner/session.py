@@ -4,11 +4,13 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from math import floor
 
+import numpy as np
+
 from ..allocation import RateDistortion, attainable_ratio
 from ..decomposition import NestedBases
-from ..errors import BudgetError
+from ..errors import BudgetError, StudyChangedError
 from ..layers import ErrorTable, Form, RankConfiguration
-from ..records import DecaySchedule, Recipe, trial_key, trial_seed
+from ..records import DecaySchedule, Recipe, StudyRecord, trial_key, trial_seed
 from ..study import Ledger, StudyFile, Variables, fingerprint, open_storage, require_same, settings
 from .network_store import NetworkStore
 from .subject import Subject, study_subject
@@ -89,6 +91,7 @@ def open_session(
     session = Session(study, made, bases, variables, ledger, NetworkStore.of(study))
     if earlier:
         require_same(study.name, earlier.fingerprint, session.fingerprint, earlier.settings, settings(study))
+        require_same_network(earlier, made)
     return session
 
 
@@ -107,3 +110,19 @@ def require_attainable(study: StudyFile, subject: Subject) -> None:
             f"ranks.accuracy_floor = {ranks.accuracy_floor:g} must lie below the dense network's "
             f"{subject.dense.accuracy:.4f} on the search split"
         )
+
+
+def require_same_network(earlier: StudyRecord, subject: Subject) -> None:
+    """Raises :class:`StudyChangedError` where the dense network has its old weights but computes something else,
+    or is judged by another metric."""
+    old, new = np.array(earlier.dense_outputs), np.array(subject.sample_outputs)
+    if old.shape != new.shape or not np.allclose(old, new, rtol=1e-2, atol=1e-2 * float(np.abs(old).max(initial=1.0))):
+        changed = "the dense network has its old weights but other outputs"
+    elif abs(earlier.dense.accuracy - subject.dense.accuracy) > 0.01:  # other hardware rounds a few images otherwise
+        changed = f"the dense score was {earlier.dense.accuracy:.4f} and is {subject.dense.accuracy:.4f}"
+    else:
+        return
+    raise StudyChangedError(
+        f"study {earlier.name!r} measured under other conditions: {changed}; was its forward, preprocessing, loss or "
+        "metric changed? Restore it, or give the study a new name"
+    )

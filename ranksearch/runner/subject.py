@@ -1,5 +1,6 @@
 """The subject of a study on this machine: the dense network, its data, and what every trial is compared with."""
 
+import copy
 import math
 import platform
 from dataclasses import dataclass, replace
@@ -28,6 +29,8 @@ from ..records import Machine, Measurement
 from ..study import StudyFile
 from .dense_training import train_dense
 from .device import processor_name, torch_device
+
+SAMPLED = 64  # search images whose dense outputs must agree when a study is resumed
 
 
 @dataclass(frozen=True)
@@ -64,6 +67,8 @@ class Subject:
         dense: the dense network's measurement on the search split.
         weights: fingerprint of the dense weights.
         reestimate: training images for batch-norm re-estimation.
+        sample_outputs: some of the dense network's outputs on a few search images, float32: what tells two networks
+            of equal weights apart.
     """
 
     network: nn.Module
@@ -75,6 +80,7 @@ class Subject:
     dense: Measurement
     weights: str
     reestimate: int
+    sample_outputs: tuple[float, ...]
 
     @property
     def machine(self) -> Machine:
@@ -109,14 +115,14 @@ class Subject:
 
 
 def study_subject(
-    study: StudyFile, *, device: str | None = None, precision: str | None = None, check: bool = True
+    study: StudyFile, *, device: str | None = None, precision: str | None = None, train: bool = True
 ) -> Subject:
     """Builds network and data as the study file says, and measures the dense network.
 
     Args:
         device: ``cpu``, ``cuda`` or ``mps``; by default the best there is.
         precision: the name of one that an earlier session of the study chose; probed otherwise.
-        check: whether a dense network near chance is refused.
+        train: whether a network to be trained is trained, and one near chance refused; to look at layers, neither.
 
     Raises:
         DenseAccuracyError: near chance, or below ``expect_accuracy``.
@@ -139,7 +145,7 @@ def study_subject(
         torch.manual_seed(study.search.seed)
         network = build_network(study.network.model, classes=splits.classes, arguments=study.network.arguments)
     if study.network.weights == "train":
-        network = train_dense(network, splits, study, chosen)
+        network = train_dense(network, splits, study, chosen) if train else network
     elif study.network.weights != "none":
         load_weights(network, study.resolve(study.network.weights))
     return make_subject(
@@ -151,7 +157,7 @@ def study_subject(
         precision=precision,
         reestimate=study.data.reestimate,
         expect_accuracy=study.network.expect_accuracy,
-        check=check,
+        check=train,
     )
 
 
@@ -169,11 +175,12 @@ def make_subject(
     check: bool = True,
 ) -> Subject:
     """Walks the network, chooses the precision and measures the dense network on the search split."""
-    network = network.to(device).eval()
+    network = copy.deepcopy(network).to(device).eval()  # the user's own stays where and as it is
     spec = walk(network, splits.train.example().to(device), include, exclude)
     chosen = Precision.parse(precision) if precision else probe(network, splits.train, task, device)
     outputs = predict(network, splits.search, precision=chosen, device=device)
     accuracy = task.score(outputs, splits.search.targets)
+    sample = predict(network, splits.search.subset(range(min(SAMPLED, len(splits.search)))), device=device)
     if check:
         counted = task.score is CLASSIFICATION.score  # of the user's own metric, nobody knows what chance is
         check_dense(accuracy, splits.classes if counted else None, len(splits.search), expect_accuracy)
@@ -187,6 +194,7 @@ def make_subject(
         dense=Measurement(accuracy, 0.0, "search", len(splits.search)),
         weights=weights_fingerprint(network),
         reestimate=reestimate,
+        sample_outputs=tuple(sample.flatten(1)[:, :10].flatten().tolist()),
     )
 
 

@@ -6,7 +6,7 @@ import numpy as np
 from rich.markup import escape
 from rich.table import Table
 
-from ..layers import LayerRanks, NetworkSpec, full_ranks, params_table
+from ..layers import Form, LayerRanks, NetworkSpec, full_ranks, params_table
 from ..layers.configuration import as_tuple
 from ..records import ClosedFormPoint, StudyHistory, TrialRecord
 
@@ -24,12 +24,12 @@ def ranks_text(ranks: LayerRanks) -> str:
     return "×".join(map(str, as_tuple(ranks))) or "dense"
 
 
-def layers_table(network: NetworkSpec, form: str) -> Table:
+def layers_table(network: NetworkSpec, form: Form) -> Table:
     """Compressible layers: kernel, legal ranks, dense cost, and the smallest they can become."""
     made = table("Compressed", "layer", "kernel", "stride", "ranks", "params", "MACs", "smallest")
     for spec in network.layers:
         kernel = f"{spec.channels_out}×{spec.channels_in}" + ("×%d×%d" % spec.kernel if spec.kind == "conv2d" else "")  # noqa: UP031
-        smallest = int(np.min(params_table(spec, "plain" if form == "plain" else "pivoted")))
+        smallest = int(np.min(params_table(spec, form)))
         made.add_row(
             escape(spec.name),
             kernel,
@@ -54,8 +54,8 @@ def left_dense_table(network: NetworkSpec) -> Table:
 
 def closed_form_line(point: ClosedFormPoint) -> str:
     """One point of the first front: allocation alone, untrained."""
-    measured = point.measured
-    return f"  {point.label}: {point.compression_ratio:.2f}×, {measured.accuracy:.2%}, distance {measured.distance:.3f}"
+    distance = "not finite" if point.measured.distance is None else f"distance {point.measured.distance:.3f}"
+    return f"  {point.label}: {point.compression_ratio:.2f}×, {point.measured.accuracy:.2%}, {distance}"
 
 
 def front_table(rows: Iterable[tuple[int, TrialRecord]], history: StudyHistory) -> Table:

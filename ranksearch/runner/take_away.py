@@ -74,7 +74,7 @@ def export(history: StudyHistory, selection: str, output: Path, store: NetworkSt
         if to == "ranks":
             ranks.write(path)
         else:
-            source = store.find(number)
+            source = store.find(number, ranks)
             path.parent.mkdir(parents=True, exist_ok=True)
             path.write_bytes(source.read_bytes())
         written.append(path)

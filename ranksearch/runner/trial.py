@@ -43,7 +43,7 @@ def run_trial(
 
     Args:
         stage: the subject's search stage unless told otherwise; milestones are measured there only.
-        checkpoint: written after each epoch and resumed from, removed at the end.
+        checkpoint: written after each epoch and resumed from; the caller removes it once the result is safe.
         on_step: called with (steps done, steps in all).
 
     Returns:
@@ -75,8 +75,6 @@ def run_trial(
         result = measured(subject, stage, compressed)
     except NonFiniteError as error:
         compressed, failure = None, str(error)
-    if checkpoint is not None:
-        checkpoint.unlink(missing_ok=True)
     seconds = time.perf_counter() - began
     return compressed, TrialRecord(
         configuration=plan.configuration,
@@ -106,7 +104,7 @@ def run_trial(
 
 def useless(stage: Stage) -> Measurement:
     """What counts as measured where a network's loss or outputs are infinite or NaN."""
-    return Measurement(0.0, float("inf"), stage.split, len(stage.measured))
+    return Measurement(0.0, None, stage.split, len(stage.measured))
 
 
 def untrained(

@@ -12,7 +12,7 @@ from rich.table import Table
 from ..allocation import ALLOCATORS
 from ..errors import BudgetError, nearest
 from ..export import Evaluation, compare_latency, evaluate, load_compressed, read_ranks
-from ..layers import Form, network_cost
+from ..layers import network_cost
 from ..records import RankFile, TrialRecord, require_fit
 from ..study import Ledger, StudyFile, Variables, fingerprint, open_storage, reaching
 from .device import share_cores
@@ -47,7 +47,7 @@ def work_on(study: StudyFile, *, share: int, device: str | None, console: Consol
 
 def show_layers(study: StudyFile, device: str | None, console: Console) -> None:
     """Prints what will be compressed, what not and why, and the data's splits; weights may be ``"none"``."""
-    subject = study_subject(study, device=device, check=False)
+    subject = study_subject(study, device=device, train=False)
     console.print(layers_table(subject.spec, study.ranks.form))
     if subject.spec.left_dense:
         console.print(left_dense_table(subject.spec))
@@ -55,7 +55,11 @@ def show_layers(study: StudyFile, device: str | None, console: Console) -> None:
         console.print("every layer with weights is compressed")
     for sentence in subject.splits.protocol:
         console.print(sentence, highlight=False, soft_wrap=True, markup=False)
-    console.print(f"dense network: {subject.dense.accuracy:.2%} on the search split", highlight=False)
+    console.print(
+        f"dense network: {subject.dense.accuracy:.2%} on the search split"
+        + (", to be trained by the first search" if study.network.weights == "train" else ""),
+        highlight=False,
+    )
 
 
 def allocate_ranks(
@@ -134,10 +138,13 @@ def finetune_files(
     hooi: bool = False,
 ) -> list[TrialRecord]:
     """Trains the rank files to full length beside the dense control and prints test accuracies."""
-    ranks = {path.stem: RankFile.read(path) for path in files}
-    session = open_session(study, device=device)
-    if not session.ledger.exists:  # ranks need not come from a search
-        found_study(session)
+    ranks = {str(path.with_suffix("")): RankFile.read(path) for path in files}
+    with reaching(study.storage_url):
+        session = open_session(study, device=device)
+        for name, given in ranks.items():
+            require_fit(given.configuration, session.subject.spec, name)
+        if not session.ledger.exists:  # ranks need not come from a search
+            found_study(session)
     began = shown = time.monotonic()
 
     def on_step(plan: Plan, done: int, of: int) -> None:
@@ -159,6 +166,7 @@ def finetune_files(
             seeds=seeds or study.finetune.seeds,
             changes=study.finetune.changes,
             folder=folder or study.folder / f"{study.name}.finetune",
+            hooi=hooi,
             on_step=on_step,
         )
     stage = session.subject.final_stage
@@ -177,8 +185,7 @@ def evaluate_file(study: StudyFile, file: Path, device: str | None, console: Con
     if checkpoint:
         compressed = load_compressed(subject.network, file)
     else:
-        form: Form = "plain" if ranks.form == "plain" else "pivoted"
-        compressed = untrained(subject, subject.bases(), ranks.configuration, form)[0]
+        compressed = untrained(subject, subject.bases(), ranks.configuration, ranks.form)[0]
         console.print(f"{file} holds ranks, no weights: truncated without training", highlight=False, soft_wrap=True)
     networks = {"dense": subject.network, file.name: compressed.to(subject.device)}
     found = evaluations(subject, networks)

@@ -103,6 +103,8 @@ def _run_one(session: Session, proposer: BaseSampler | None, display: Display, r
         nonlocal number, record
         number = trial.number
         given = planned(trial)
+        if room == "baselines" and not given:
+            raise optuna.TrialPruned  # another worker took the last of the queue, and Optuna made a trial for us
         decoded = (
             (given.configuration, given.schedule, given.recipe)
             if given
@@ -114,15 +116,16 @@ def _run_one(session: Session, proposer: BaseSampler | None, display: Display, r
             return ledger.copy(trial, earlier)
         network, record = run_trial(session.subject, session.bases, plan, session.form, on_step=display.step)
         if network is not None and room == "trials":
-            # Before the trial is told: whoever is killed in between leaves a file too many, never one too few.
             history = ledger.history()
-            session.store.keep(number, network, rank_file(history.study, number, record), history, record)
+            session.store.keep(record, network, rank_file(history.study, number, record), history)
         return ledger.finish(trial, record)
 
     if not run_one(study, objective, catch=TRANSIENT):
         return Outcome(failed=study.get_trials(deepcopy=False)[number].user_attrs.get("reason", ""))
     if record is not None:
-        display.finished(ledger.history(), record, number, room)
+        history = ledger.history()
+        session.store.prune(history)
+        display.finished(history, record, number, room)
     return Outcome(copy=record is None)
 
 

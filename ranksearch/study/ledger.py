@@ -145,22 +145,21 @@ class Ledger:
 
     def enqueue(self, values: Mapping[str, Any], origin: str) -> bool:
         """Queues a trial with these values of all variables; not twice from the same origin."""
-        return self._enqueue("trials", dict(values), {"origin": origin})
+        return self._enqueue("trials", dict(values), origin)
 
     def enqueue_plan(
         self, configuration: RankConfiguration, schedule: DecaySchedule, recipe: Recipe, origin: str
     ) -> bool:
-        """Queues a baseline; not twice from the same origin."""
+        """Queues a baseline; not twice from the same origin, though its ranks may differ between machines."""
         plan = msgspec.to_builtins(Planned(configuration, schedule, recipe))
-        return self._enqueue("baselines", {}, {"origin": origin, "plan": plan})
+        return self._enqueue("baselines", {}, origin, plan=plan)
 
-    def _enqueue(self, room: Room, values: dict[str, Any], attributes: dict[str, Any]) -> bool:
+    def _enqueue(self, room: Room, values: dict[str, Any], origin: str, **attributes: Any) -> bool:
         study = self.study(room)
         for trial in study.get_trials(deepcopy=False):
-            same = trial.system_attrs.get("fixed_params") == values
-            if same and attributes == {k: trial.user_attrs.get(k) for k in attributes}:
+            if trial.system_attrs.get("fixed_params") == values and trial.user_attrs.get("origin") == origin:
                 return False
-        study.enqueue_trial(values, user_attrs=attributes)
+        study.enqueue_trial(values, user_attrs={"origin": origin, **attributes})
         return True
 
     def add_finalist(self, record: TrialRecord) -> None:

@@ -25,8 +25,8 @@ def run_one(
         catch: exceptions of ``objective`` that end its trial only; others are raised again here.
 
     Returns:
-        Whether a result was kept: not where the trial failed, nor where it was given up meanwhile because
-        this worker was silent for too long, and another has it now.
+        Whether a result was kept: not where the trial failed, nor where it had nothing to do (``TrialPruned``) or was
+        given up meanwhile because this worker was silent for too long, and another has it now.
     """
     began: list[int] = []
     returned: list[int] = []
@@ -38,8 +38,8 @@ def run_one(
             values = objective(trial)
             if not all(math.isfinite(value) for value in values):
                 raise NonFiniteError(f"the objectives {tuple(values)} are not all finite")
-        except UpdateFinishedTrialError:
-            raise  # given up: there is nothing left to write to
+        except (UpdateFinishedTrialError, optuna.TrialPruned):
+            raise  # given up: there is nothing left to write to; or there was nothing to do
         except KeyboardInterrupt as stop:
             raised.append(stop)
             raise

@@ -10,6 +10,7 @@ from msgspec import Meta
 from ..errors import StudyFileError
 from ..pareto import Box
 from ..records import DecaySchedule, Recipe
+from ..records.recipe import Optimizer
 from .ranges import Integers, Numbers, Setting, Words, require
 
 Count = Annotated[int, Meta(ge=1)]
@@ -30,7 +31,7 @@ class PretrainingSection(msgspec.Struct, frozen=True, kw_only=True):
 
     epochs: Count = 30
     batch: Count = 128
-    optimizer: Literal["sgd", "adamw"] = "sgd"
+    optimizer: Optimizer = "sgd"
     lr: Positive = 0.1
     momentum: Fraction = 0.9
     weight_decay: Annotated[float, Meta(ge=0)] = 5e-4

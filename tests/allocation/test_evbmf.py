@@ -52,6 +52,11 @@ def test_without_noise_what_is_not_zero_is_signal():
     assert evbmf_rank(np.zeros(20), 20, 30) == 0
 
 
+@given(st.floats(1e-12, 1e12), st.integers(1, 64), st.integers(1, 64))
+def test_a_flat_spectrum_is_noise(value, rows, columns):
+    assert evbmf_rank(np.full(min(rows, columns), value), rows, columns) == 0
+
+
 def test_a_single_row_is_noise():
     assert evbmf_rank(np.array([3.0]), 1, 9) == 0
 

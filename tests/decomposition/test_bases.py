@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from functools import cached_property
 
+import msgspec
 import numpy as np
 import pytest
 import torch
@@ -10,10 +11,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor, nn
 
-from ranksearch.decomposition import NestedBases, nested_bases, network_bases, shrink
+from ranksearch.decomposition import NestedBases, deploy, nested_bases, network_bases, shrink
 from ranksearch.errors import RankError
-from ranksearch.layers import Dense, LayerRanks, LayerSpec, NetworkSpec, Svd, Tucker2, full_ranks, legal_mask
+from ranksearch.layers import Dense, Form, LayerRanks, LayerSpec, NetworkSpec, Svd, Tucker2, full_ranks, legal_mask
 
+FORMS: list[Form] = ["plain", "pivoted"]
 # C_out > K·C_in, C_in > K·C_out, C_in = 1, C_out = 1 and non-square kernels all occur.
 SHAPES = st.tuples(st.integers(1, 6), st.integers(1, 6), st.sampled_from([(1, 1), (3, 3), (1, 3), (2, 1), (2, 2)]))
 
@@ -163,21 +165,51 @@ def test_activation_bases_beat_hosvd_on_the_output() -> None:
         assert case.bases.table[ranks] < 0.9 * hosvd
 
 
-@pytest.mark.parametrize("zero_weights", [False, True])
-def test_a_dead_input_channel_does_no_harm(zero_weights: bool) -> None:
-    torch.manual_seed(0)
-    weight = torch.randn(6, 4, 3, 3, dtype=torch.float64)
-    patches = torch.randn(100, 36, dtype=torch.float64)
-    patches[:, 9:18] = 0
+@settings(max_examples=40, deadline=None)
+@given(
+    SHAPES,
+    st.booleans(),
+    st.sampled_from([(True, "identity"), (True, "live"), (True, "dead"), (False, "dead")]),
+    st.integers(0, 2**31),
+    st.data(),
+)
+def test_a_dead_input_channel_does_no_harm(
+    shape: tuple[int, int, tuple[int, int]], linear: bool, death: tuple[bool, str], seed: int, draw: st.DataObject
+) -> None:
+    """A channel without weights, without signal, or both: every rank is finite and exact, deployed in both forms."""
+    out, in_, kernel = shape
+    zero_weights, patches_are = death
+    size, generator = kernel[0] * kernel[1], torch.Generator().manual_seed(seed)
+    weight, patches, bias = (
+        torch.randn(*n, generator=generator, dtype=torch.float64)
+        for n in ((out, in_, *kernel), (3 * in_ * size, in_, size), (out,))
+    )
+    dead = draw.draw(st.integers(0, in_ - 1))
     if zero_weights:
-        weight[:, 1] = 0
-    case = Case(SPEC, weight, shrink(patches.T @ patches / 100), None)
-    for ranks in case.all_ranks():
+        weight[:, dead] = 0
+    if patches_are == "dead":
+        patches[:, dead] = 0
+    rows = patches.flatten(1)
+    sigma = None if patches_are == "identity" else shrink(rows.T @ rows / len(rows))
+    spec = LayerSpec(name="layer", kind="conv2d", channels_out=out, channels_in=in_, kernel=kernel)
+    case = Case(spec, weight, sigma, None)
+    dense: nn.Conv2d | nn.Linear = nn.Conv2d(in_, out, kernel, dtype=torch.float64)
+    x = patches.reshape(len(patches), in_, *kernel)
+    if linear and size == 1:
+        dense, x = nn.Linear(in_, out, dtype=torch.float64), patches[:, :, 0]
+    dense.bias = nn.Parameter(bias)
+    for ranks in draw.draw(st.lists(st.sampled_from(case.all_ranks()), min_size=1, max_size=6)):
         factors = case.bases.factors(ranks)
-        assert torch.isfinite(factors.kernel()).all()
-        assert abs(case.distortion(factors.kernel()) - case.bases.table[ranks]) <= 1e-11 * case.bases.table.total
-    # three live channels: with as many input ranks nothing is lost
-    assert case.bases.table[Tucker2(6, 3)] <= 1e-3 * case.bases.table.total
+        composed = factors.kernel()
+        assert torch.isfinite(composed).all()
+        assert abs(case.distortion(composed) - case.bases.table[ranks]) <= 1e-11 * case.bases.table.total
+        expected = rows @ composed.reshape(out, -1).T + bias
+        for form in FORMS:
+            found = deploy(dense, factors, form)(x).reshape(expected.shape)
+            torch.testing.assert_close(found, expected, rtol=1e-7, atol=1e-7)
+    if zero_weights and in_ > 1:  # as many ranks as live channels need: nothing is lost
+        live = full_ranks(msgspec.structs.replace(spec, channels_in=in_ - 1))
+        assert case.bases.table.distortion[tuple(r - 1 for r in live)] <= 1e-11 * case.bases.table.total
 
 
 @pytest.mark.parametrize("spec", [SPEC, LayerSpec(name="fc", kind="linear", channels_out=6, channels_in=4)])

@@ -3,9 +3,9 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ranksearch.decomposition import hooi, nested_bases
+from ranksearch.decomposition import Hooi, hooi, nested_bases
 from ranksearch.errors import RankError
-from ranksearch.layers import LayerSpec, Tucker2
+from ranksearch.layers import Dense, LayerSpec, Svd, Tucker2
 
 
 @settings(max_examples=30, deadline=None)
@@ -34,5 +34,10 @@ def test_exact_where_the_kernel_has_the_ranks() -> None:
 
 
 def test_illegal_ranks_are_refused() -> None:
+    weight = torch.randn(8, 1, 1, 3)
     with pytest.raises(RankError, match="not legal"):
-        hooi(torch.randn(8, 1, 1, 3), 4, 1)
+        hooi(weight, 4, 1)
+    spec = LayerSpec(name="conv", kind="conv2d", channels_out=8, channels_in=1, kernel=(1, 3))
+    for ranks in (Tucker2(4, 1), Svd(1), Dense("kept")):
+        with pytest.raises(RankError, match="'conv'"):
+            Hooi(nested_bases(spec, weight), weight).factors(ranks)

@@ -1,5 +1,6 @@
 """Evaluation: the numbers of a network beside another, and latencies taken in turn."""
 
+import pytest
 import torch
 from torch import Tensor, nn
 
@@ -54,6 +55,15 @@ def test_latencies_are_taken_in_turn_on_batches_of_the_asked_size() -> None:
         assert [latency.batch for latency in latencies] == [1, 8]
         for latency in latencies:
             assert 0 < latency.lower <= latency.median <= latency.upper
+
+
+def test_any_device_but_the_cpu_is_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    waited: list[torch.device] = []
+    monkeypatch.setattr(torch.accelerator, "synchronize", waited.append)
+    compare_latency({"one": nn.Identity()}, torch.empty(1, 3, device="meta"), batches=(2,), rounds=2)
+    assert waited == [torch.device("meta")] * (2 + 3)
+    compare_latency({"one": nn.Identity()}, torch.empty(1, 3), batches=(2,), rounds=2)
+    assert len(waited) == 2 + 3
 
 
 def test_latency_leaves_no_gradients_behind() -> None:

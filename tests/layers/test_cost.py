@@ -111,7 +111,15 @@ SPECS = [
 ]
 
 
-@pytest.mark.parametrize("spec", SPECS, ids=lambda s: s.name)
+channels, sides = st.integers(1, 48), st.integers(1, 5)
+shape: dict[str, Any] = {"channels_out": channels, "channels_in": channels, "bias": st.booleans()}
+specs = st.one_of(
+    st.builds(LayerSpec, name=st.just("fc"), kind=st.just("linear"), **shape),
+    st.builds(LayerSpec, name=st.just("conv"), kind=st.just("conv2d"), kernel=st.tuples(sides, sides), **shape),
+)
+
+
+@given(specs)
 def test_pivoted_parameters_rise_strictly_to_the_dense_count(spec: LayerSpec) -> None:
     """Within the legal ranks: a network can never grow, and every rank that is dropped saves."""
     params, legal = params_table(spec, "pivoted"), legal_mask(spec)
@@ -121,7 +129,7 @@ def test_pivoted_parameters_rise_strictly_to_the_dense_count(spec: LayerSpec) ->
         assert (np.diff(params, axis=axis)[both] > 0).all()
 
 
-@pytest.mark.parametrize("spec", SPECS, ids=lambda s: s.name)
+@given(specs)
 def test_pivoted_is_never_larger_than_plain(spec: LayerSpec) -> None:
     assert (params_table(spec, "pivoted") <= params_table(spec, "plain")).all()
     assert (macs_table(spec, "pivoted") <= macs_table(spec, "plain")).all()

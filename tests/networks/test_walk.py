@@ -161,12 +161,11 @@ def test_the_network_is_left_untouched(odd: Odd) -> None:
     odd.norm.eval()
     modes = [module.training for module in odd.modules()]
     state = copy.deepcopy(odd.state_dict())
-    generator, getter = torch.get_rng_state(), nn.Module.__getattr__
+    generator = torch.get_rng_state()
     walk(odd, IMAGE)
     assert [module.training for module in odd.modules()] == modes
     assert all(torch.equal(value, state[key]) for key, value in odd.state_dict().items())
     assert torch.equal(torch.get_rng_state(), generator)
-    assert nn.Module.__getattr__ is getter
     assert len(odd.hooked._forward_hooks) == 1
     assert not odd.stem._forward_hooks
     assert not odd.stem._forward_pre_hooks
@@ -266,13 +265,26 @@ def test_a_network_without_compressible_layers(network: nn.Module, reason: str) 
 
 def test_a_weight_that_is_not_floating_point() -> None:
     network = nn.Sequential(nn.Linear(4, 4), nn.Linear(4, 4, dtype=torch.complex64))
-    spec = walk(nn.Sequential(network[0], Complexify(), network[1]), torch.randn(1, 4))
+    spec = walk(nn.Sequential(network[0], To(torch.complex64), network[1]), torch.randn(1, 4))
     assert [left.reason for left in spec.left_dense] == ["its weight is complex64, not a floating-point type"]
 
 
-class Complexify(nn.Module):
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16])
+def test_a_layer_of_reduced_precision_stays_dense(dtype: torch.dtype) -> None:
+    network = nn.Sequential(nn.Conv2d(3, 8, 3), To(dtype), nn.Conv2d(8, 8, 3, dtype=dtype))
+    spec = walk(network, IMAGE)
+    name = str(dtype).removeprefix("torch.")
+    assert spec.names == ("0",)
+    assert [left.reason for left in spec.left_dense] == [f"its weight is {name}; convert the network to float32 first"]
+
+
+class To(nn.Module):
+    def __init__(self, dtype: torch.dtype) -> None:
+        super().__init__()
+        self.dtype = dtype
+
     def forward(self, x: Tensor) -> Tensor:
-        return x.to(torch.complex64)
+        return x.to(self.dtype)
 
 
 def test_a_weight_kept_in_a_plain_list_is_seen() -> None:

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from ranksearch.decomposition import NestedBases
-from ranksearch.errors import NetworkError, NonFiniteError
+from ranksearch.errors import DataError, NetworkError, NonFiniteError
 from ranksearch.layers import RankConfiguration
 from ranksearch.networks import Examples, Resident
 from ranksearch.progressive import CLASSIFICATION, Precision, Task, attach, measure, predict, reestimate_batch_norm
@@ -77,6 +77,40 @@ def test_reestimation_takes_all_classes_of_sorted_data(network: nn.Module) -> No
     flat = nn.Sequential(nn.BatchNorm2d(3))
     mean = reestimate_batch_norm(flat, data, 64)[0].running_mean
     assert mean.abs().max() < 0.5
+
+
+def test_instance_norm_that_tracks_is_reestimated(train: Examples, monkeypatch: pytest.MonkeyPatch) -> None:
+    """To the mean over images of each image's own mean and variance, and over batches likewise."""
+    images = torch.cat([inputs for inputs, _ in train.batches(32)])
+    network = nn.Sequential(nn.InstanceNorm2d(3, track_running_stats=True), nn.InstanceNorm2d(3))
+    for batch in (500, 24):
+        monkeypatch.setattr("ranksearch.progressive.measuring.BATCH", batch)
+        again = reestimate_batch_norm(network, train, len(train))[0]
+        torch.testing.assert_close(again.running_mean, images.mean((2, 3)).mean(0), rtol=1e-4, atol=1e-5)
+        torch.testing.assert_close(again.running_var, images.var((2, 3)).mean(0), rtol=1e-4, atol=1e-5)
+        assert again.momentum == 0.1
+
+
+@pytest.mark.parametrize("images", [1, 2])
+def test_one_image_is_taken_as_two(images: int, train: Examples) -> None:
+    """One value per channel has no variance: PyTorch refuses to train on it."""
+    network = nn.Sequential(nn.Flatten(), nn.BatchNorm1d(192))
+    found, pair = (reestimate_batch_norm(network, train, n)[1] for n in (images, 2))
+    assert found.running_var.isfinite().all()
+    assert torch.equal(found.running_var, pair.running_var)
+
+
+def test_a_single_training_image_is_refused(train: Examples) -> None:
+    network = nn.Sequential(nn.Flatten(), nn.BatchNorm1d(192))
+    with pytest.raises(DataError, match="at least 2 training images"):
+        reestimate_batch_norm(network, train.subset([0]), 8)
+
+
+def test_an_infinite_distance_is_told(network: nn.Module, train: Examples) -> None:
+    outputs = predict(network, train)
+    task = Task.of(lambda o, t: o.mean(), lambda o, t: 0.5)
+    with pytest.raises(NonFiniteError, match="distance"):
+        measure(network, train, dense_outputs=torch.full_like(outputs, 1e30), task=task)
 
 
 def test_without_running_statistics_it_is_a_copy(train: Examples) -> None:

@@ -119,3 +119,18 @@ def test_probe_avoids_bfloat16_where_it_does_not_serve(network: nn.Module) -> No
 def test_probe_names_a_network_that_cannot_train() -> None:
     with pytest.raises(NetworkError, match="cannot run a training step"):
         probe_precision(nn.Linear(3, 2), torch.ones(2, 5), torch.zeros(2, dtype=torch.long))
+
+
+@pytest.mark.parametrize("chosen", CANDIDATES)
+def test_the_layout_is_that_of_4d_tensors_alone(chosen: Precision) -> None:
+    network = nn.Sequential(nn.Conv2d(4, 4, 3), nn.Conv3d(4, 4, 3))
+    network.register_buffer("table", torch.ones(2, 4, 3, 3))
+    network.register_parameter("positions", nn.Parameter(torch.ones(1, 2, 3, 4, 5)))
+    before = list(network.parameters())
+    assert chosen.place(network, torch.device("cpu")) is network
+    layout = torch.channels_last if chosen.channels_last else torch.contiguous_format
+    for tensor in (network[0].weight, network.table):
+        assert tensor.is_contiguous(memory_format=layout)
+    assert network[1].weight.is_contiguous()
+    assert network.positions.is_contiguous()
+    assert all(a is b for a, b in zip(network.parameters(), before, strict=True))

@@ -156,3 +156,17 @@ def test_collapsed_is_in_evaluation_mode_and_copies_with_pickle_free_state(
     again = copy.deepcopy(collapsed)
     again.load_state_dict(collapsed.state_dict())
     assert torch.equal(again(X), collapsed(X))
+
+
+@pytest.mark.parametrize("fade", ["residual", "full"])
+def test_float64_stays_float64(network: nn.Module, bases_of: Callable[..., Bases], fade: str) -> None:
+    network = network.double()
+    names = ("stem", "body", "point", "head")
+    configuration = RankConfiguration({"stem": Tucker2(4, 3), "body": Tucker2(5, 4), "point": Svd(4), "head": Svd(3)})
+    progressive = attach(network, bases_of(network, *names), configuration, fade)  # type: ignore[arg-type]
+    torch.testing.assert_close(progressive(X.double()), network(X.double()), rtol=1e-10, atol=1e-12)
+    set_decay(progressive, NO_DECAY, 0.0)
+    for form in ("plain", "pivoted"):
+        collapsed = collapse(progressive, form)  # type: ignore[arg-type]
+        assert {p.dtype for p in collapsed.parameters()} == {torch.float64}
+        torch.testing.assert_close(collapsed(X.double()), progressive(X.double()), rtol=1e-10, atol=1e-12)

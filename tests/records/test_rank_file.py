@@ -26,6 +26,13 @@ ranks = st.one_of(
     st.builds(Svd, st.integers(1, 512)),
     st.builds(Dense, st.text(st.characters(exclude_categories=["C"]))),
 )
+measurements = st.builds(
+    Measurement,
+    st.floats(0, 1),
+    st.none() | st.floats(allow_nan=False, allow_infinity=False),
+    st.sampled_from(["search", "test"]),
+    st.integers(1, 9),
+)
 files = st.builds(
     RankFile,
     network=st.fixed_dictionaries({"model": names, "weights": names}),
@@ -34,7 +41,7 @@ files = st.builds(
     recipe=st.builds(Recipe, lr=st.floats(1e-5, 1)),
     form=st.sampled_from(["plain", "pivoted"]),
     objectives=st.dictionaries(names, st.floats(0, 1e9)),
-    measured=st.none() | st.builds(Measurement, st.floats(0, 1), st.floats(0, 9), st.just("search"), st.integers(1, 9)),
+    measured=st.none() | measurements,
     provenance=st.dictionaries(names, st.one_of(names, st.integers(0, 2**31))),
 )
 
@@ -69,6 +76,14 @@ def test_round_trips_on_disk(tmp_path: Path, name: str) -> None:
             "ranks start at 1",
         ),
         (
+            '{"format": "ranksearch.ranks/1", "network": {}, "configuration": {"layers": {}}, "form": "pivotted"}',
+            r"'pivotted'.*\$\.form",
+        ),
+        (
+            '{"format": "ranksearch.ranks/1", "network": {}, "configuration": {"layers": {}}, "objective": {}}',
+            "unknown field `objective`",
+        ),
+        (
             '{"format": "ranksearch.ranks/1", "network": {}, "configuration": {"layers": {}}, '
             '"schedule": {"shape": "abrupt"}}',
             "schedule.shape = 'abrupt'",
@@ -96,8 +111,9 @@ def test_missing_or_binary_file_is_named(tmp_path: Path) -> None:
         RankFile.read(tmp_path / "binary.json")
 
 
-def test_fits_its_network() -> None:
-    require_fit(RankConfiguration({"stem": Tucker2(16, 3), "head": Dense(), "depthwise": Dense("groups")}), NETWORK)
+@pytest.mark.parametrize("left", [{"depthwise": Dense("groups")}, {}])
+def test_fits_its_network(left: dict) -> None:
+    require_fit(RankConfiguration({"stem": Tucker2(16, 3), "head": Dense(), **left}), NETWORK)
 
 
 @pytest.mark.parametrize(
@@ -105,6 +121,7 @@ def test_fits_its_network() -> None:
     [
         ({"stem": Tucker2(4, 2), "head": Svd(2), "tail": Svd(1)}, "no compressible layer 'tail'"),
         ({"stem": Tucker2(4, 2)}, "no ranks for layer 'head'"),
+        ({"stem": Tucker2(4, 2), "head": Svd(2), "depthwise": Tucker2(1, 1)}, r"'depthwise' is left dense \(groups\)"),
         ({"stem": Svd(2), "head": Svd(2)}, "layer 'stem'"),
         ({"stem": Tucker2(17, 2), "head": Svd(2)}, "layer 'stem'"),
         ({"stem": Tucker2(10, 1), "head": Svd(2)}, "layer 'stem'.*rank_out ≤ K·rank_in"),

@@ -1,5 +1,7 @@
 """A recipe refuses what no training could use, by key and number."""
 
+import math
+
 import msgspec
 import pytest
 from hypothesis import given
@@ -14,12 +16,24 @@ from ranksearch.records import Recipe
     [
         ("images", 0), ("batch", 0), ("momentum", -0.1), ("momentum", 1.1), ("weight_decay", -1e-9), ("warmup", 1.01),
         ("distillation", 1.01), ("distillation", -0.1), ("lr", 0.0), ("lr", float("nan")), ("clip", 0),
-        ("temperature", -1),
+        ("temperature", -1), ("momentum", 1.0), ("warmup", 1.0),
     ],
 )  # fmt: skip
 def test_refuses_numbers_out_of_range(key: str, value: float) -> None:
     with pytest.raises(StudyFileError, match=rf"training\.{key} = "):
         Recipe(**{key: value})
+
+
+@pytest.mark.parametrize("value", [math.nan, math.inf, -math.inf])
+@pytest.mark.parametrize("key", [f.name for f in msgspec.structs.fields(Recipe) if f.type in (int, float)])
+def test_refuses_numbers_that_are_not_finite(key: str, value: float) -> None:
+    with pytest.raises(StudyFileError, match=rf"training\.{key} = "):
+        Recipe(**{key: value})
+
+
+def test_takes_the_ends_of_its_ranges() -> None:
+    Recipe(images=1, batch=1, momentum=0, weight_decay=0, warmup=0, distillation=1)
+    Recipe(distillation=0)
 
 
 @pytest.mark.parametrize(

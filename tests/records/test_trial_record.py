@@ -1,10 +1,13 @@
 """What a trial measures has one name, and its record survives JSON."""
 
+import math
+
 import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from ranksearch.errors import NonFiniteError
 from ranksearch.layers import Dense, NetworkCost, RankConfiguration, Svd, Tucker2
 from ranksearch.records import (
     DecaySchedule,
@@ -80,10 +83,24 @@ def test_seed_is_the_same_on_every_machine() -> None:
     assert trial_seed(0, "0123456789abcdef") == 939266151
 
 
-@given(st.none() | st.integers(0, 99), st.text())
-def test_record_round_trips_as_json(copy_of: int | None, failure: str) -> None:
-    made = record(copy_of=copy_of, failure=failure)
+@given(st.none() | st.integers(0, 99), st.text(), st.floats(0, 1), st.none() | st.floats(0, allow_infinity=False))
+def test_record_round_trips_as_json(copy_of: int | None, failure: str, accuracy: float, distance: float | None) -> None:
+    made = record(copy_of=copy_of, failure=failure, measured=Measurement(accuracy, distance, "search", 500))
     assert msgspec.json.decode(msgspec.json.encode(made), type=TrialRecord) == made
+
+
+@pytest.mark.parametrize("value", [math.inf, -math.inf, math.nan])
+def test_a_measurement_holds_nothing_that_json_cannot(value: float) -> None:
+    with pytest.raises(NonFiniteError, match="distance on the search split"):
+        Measurement(0.5, value, "search", 500)
+    with pytest.raises(NonFiniteError, match="accuracy on the test split"):
+        Measurement(value, 0.1, "test", 500)
+
+
+def test_an_unknown_form_is_not_read() -> None:
+    text = msgspec.json.encode(record()).replace(b'"form":"pivoted"', b'"form":"pivot"')
+    with pytest.raises(msgspec.ValidationError, match="form"):
+        msgspec.json.decode(text, type=TrialRecord)
 
 
 @pytest.mark.parametrize("form", ["plain", "pivoted"])

@@ -97,3 +97,13 @@ def test_ranks_of_another_network_are_refused_before_anything_is_trained(session
     files = {"fits": msgspec.structs.replace(ranks, configuration=session.variables.allocate(3.0, {}, {}))}
     with pytest.raises(RankError, match="three: the network has no compressible layer 'elsewhere'"):
         finetune(session, files | {"three": ranks}, epochs=1, seeds=1, changes={}, folder=Path("nowhere"))
+
+
+def test_hooi_is_another_start_under_its_own_name(opened: Callable[[str], Session]) -> None:
+    session = opened("hooi")
+    network = {"model": "barnet:make", "weights": session.subject.weights}
+    ranks = RankFile(network=network, configuration=session.variables.allocate(3.0, {}, {}))
+    given = {"epochs": 1, "seeds": 1, "changes": {"batch": 64}, "folder": session.study.folder / "runs"}
+    records = [finetune(session, {"three": ranks}, hooi=hooi, **given)[0] for hooi in (False, True)]
+    assert [r.origin for r in records] == ["finalist three", "finalist three (HOOI)"]
+    assert len(session.ledger.history().finished("finalists")) == 3  # the dense control is one for both

@@ -1,17 +1,25 @@
 """Local workers that share one study and the cores."""
 
+import io
 import signal
 import subprocess
+import sys
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import psutil
 import pytest
+from rich.console import Console
 
+from ranksearch.errors import RanksearchError, StorageError
 from ranksearch.records import StudyHistory
 from ranksearch.runner.device import share_cores
+from ranksearch.runner.founding import found_study
+from ranksearch.runner.launcher import WorkerDiedError, run_workers
 from ranksearch.runner.results import opened_file
+from ranksearch.runner.session import open_session
 from ranksearch.study import Ledger, open_storage
 
 Command = Callable[..., Any]
@@ -69,6 +77,52 @@ def test_stopping_the_parent_stops_its_workers(
     assert "running" not in {t.state for t in before.trials}
     assert ranksearch("search", path, "--trials", len(before.finished()) + 1, "--workers", 1).code == 0
     assert len(history_of(path).finished()) == len(before.finished()) + 1
+
+
+def leave(monkeypatch: pytest.MonkeyPatch, *codes: int) -> None:
+    """Every worker leaves at once, with the next of these exit codes."""
+    left, popen = iter(codes), subprocess.Popen
+    program = [sys.executable, "-c", "import sys; sys.exit(int(sys.argv[1]))"]
+    monkeypatch.setattr(
+        "ranksearch.runner.launcher.subprocess.Popen", lambda *_, **__: popen([*program, str(next(left))])
+    )
+
+
+@pytest.mark.parametrize(
+    ("codes", "error"), [((75, 75), StorageError), ((75, 2), WorkerDiedError), ((2, 0), None), ((0, 75), None)]
+)
+def test_how_workers_leave(
+    codes: tuple[int, int], error: type[RanksearchError] | None, write: Command, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    study = opened_file(write(training={"images": 64}), {})
+    session = open_session(study)
+    found_study(session)
+    leave(monkeypatch, *codes)
+    stream = io.StringIO()
+
+    def launch() -> None:
+        run_workers(study, 2, [], session.ledger, Console(file=stream, width=200))
+
+    if error:
+        with pytest.raises(error, match="2 of 2 workers left with an error") as told:
+            launch()
+        assert told.type is error
+    else:
+        launch()
+        died = [code for code in codes if code]
+        warning = f"1 of 2 workers left with an error (exit codes {died}); the others met the budget\n"
+        assert stream.getvalue() == warning
+
+
+def test_workers_get_the_minutes_that_are_left(
+    write: Command, ranksearch: Command, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    given: list[str] = []
+    monkeypatch.setattr("ranksearch.runner.search.run_workers", lambda study, n, arguments, *_: given.extend(arguments))
+    monkeypatch.setattr("ranksearch.runner.search.prepare", lambda *_: time.sleep(0.6))
+    monkeypatch.setattr("ranksearch.runner.search.conclude", lambda *_: None)
+    assert ranksearch("search", write(), "--workers", 2, "--minutes", 1).code == 0
+    assert 0 < float(given[given.index("--minutes") + 1]) <= 0.99
 
 
 def test_cores_are_shared_out(monkeypatch: pytest.MonkeyPatch) -> None:

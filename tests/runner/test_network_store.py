@@ -4,14 +4,18 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 
 from ranksearch.errors import SelectionError
 from ranksearch.export import load_compressed
 from ranksearch.front import front, trial_table
-from ranksearch.records import StudyHistory
+from ranksearch.layers import NetworkCost
+from ranksearch.records import Measurement, Recipe, StudyHistory, Trial
+from ranksearch.runner.network_store import NetworkStore
 from ranksearch.runner.results import opened_file
 from ranksearch.runner.session import open_session
+from ranksearch.runner.take_away import rank_file
 from ranksearch.runner.trial import measured
 
 Command = Callable[..., Any]
@@ -25,17 +29,36 @@ def test_the_front_is_kept_and_exported(
     history = history_of(path)
     on_front = set(front(trial_table(history))["number"])
     session = open_session(opened_file(path, {}))
-    assert {p.name for p in session.store.folder.iterdir()} == {f"trial-{n}.safetensors" for n in on_front}
-    dominated = next(t.number for t in history.finished() if t.number not in on_front)
+    records = {t.number: t.record for t in history.finished() if t.record}
+    assert {p.stem for p in session.store.folder.iterdir()} == {records[n].key for n in on_front}
+    dominated = next(n for n in records if n not in on_front)
     with pytest.raises(SelectionError, match=f"trial {dominated}: its weights were not kept"):
-        session.store.find(dominated)
+        session.store.find(dominated, rank_file(history.study, dominated, records[dominated]))
 
     folder = path.with_name("taken")
     assert ranksearch("export", path, "--select", "all", "--to", "safetensors", "-o", folder).code == 0
     assert len(list(folder.iterdir())) == len(on_front)
-    records = {t.number: t.record for t in history.finished()}
     for number in on_front:
         network = load_compressed(session.subject.network, folder / f"bars-trial-{number}.safetensors")
-        record = records[number]
-        assert record
-        assert measured(session.subject, session.subject.search_stage, network) == record.measured
+        assert measured(session.subject, session.subject.search_stage, network) == records[number].measured
+
+    # a trial that is stored and not told yet: dominating all, it is kept, and nothing told is dropped before it is
+    best = msgspec.structs.replace(
+        records[min(on_front)],
+        recipe=Recipe(images=1),
+        measured=Measurement(1.0, 0.0, "search", 1),
+        pivoted=NetworkCost(1, 1, 1e6, 1e6),
+    )
+    before = set(session.store.folder.iterdir())
+    session.store.keep(best, network, rank_file(history.study, 99, best), history)
+    session.store.prune(history)
+    assert set(session.store.folder.iterdir()) == before | {session.store.path(best.key)}
+    told = msgspec.structs.replace(history, trials=(*history.trials, Trial(number=99, state="complete", record=best)))
+    session.store.prune(told)
+    assert list(session.store.folder.iterdir()) == [session.store.path(best.key)]
+
+
+def test_each_storage_has_its_own_networks(write: Command) -> None:
+    path = write()
+    stores = {NetworkStore.of(opened_file(path, {"storage": s})).folder.name for s in ("sqlite", "sqlite:///b.db")}
+    assert stores == {"bars.networks", "b.networks"}

@@ -110,6 +110,17 @@ def test_a_study_under_other_conditions_is_refused_until_they_are_restored(
     assert "resumed: 1 trials finished before" in restored.out
 
 
+def test_a_network_that_computes_otherwise_with_its_old_weights(
+    write: Command, ranksearch: Command, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = write(**QUICK)
+    assert ranksearch("search", path).code == 0
+    with monkeypatch.context() as changed:
+        changed.setattr(torch.nn.ReLU, "forward", lambda self, x: torch.nn.functional.silu(x))
+        refused(ranksearch("search", path), "old weights but other outputs")
+    assert ranksearch("search", path).code == 0
+
+
 def test_ranks_and_selections_that_do_not_exist(write: Command, ranksearch: Command, tmp_path: Path) -> None:
     path, ranks = write(**QUICK), tmp_path / "ranks.json"
     assert ranksearch("search", path).code == 0
@@ -120,6 +131,8 @@ def test_ranks_and_selections_that_do_not_exist(write: Command, ranksearch: Comm
     refused(ranksearch("allocate", path, "--ratio", 1000, "-o", ranks), "1000")
     refused(ranksearch("allocate", path, "--ratio", 3, "--allocator", "unifrom"), "did you mean 'uniform'?")
     refused(ranksearch("finetune", path, tmp_path / "nowhere.json"), "nowhere.json")
+    (tmp_path / "in_the_way").touch()
+    refused(ranksearch("export", path, "-o", tmp_path / "in_the_way" / "ranks.json"), "in_the_way")
     assert ranksearch("export", path, "-o", ranks).code == 0
     ranks.write_text(ranks.read_text().replace('"8"', '"elsewhere"'))
     for verb in (("finetune", path, ranks), ("evaluate", ranks, "--study", path)):

@@ -1,5 +1,6 @@
 """``ranksearch search`` from nothing to a front, again, and further."""
 
+import math
 from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
@@ -8,8 +9,11 @@ from typing import Any
 import msgspec
 import pytest
 
+from ranksearch.front import front, trial_table
 from ranksearch.records import StudyHistory, TrialRecord
-from ranksearch.study import SAMPLERS
+from ranksearch.report import front_figure
+from ranksearch.runner.results import opened_file
+from ranksearch.study import SAMPLERS, Ledger, open_storage
 
 Command = Callable[..., Any]
 Read = Callable[[Path], StudyHistory]
@@ -90,6 +94,31 @@ def test_every_sampler_proposes_in_both_spaces(
     assert (left.code, left.err) == (0, "")
     origins = Counter(r.origin for r in records(history_of(path)))
     assert origins == {"closed form": 2, "sampler": 3}
+
+
+def test_macs_as_a_third_objective(write: Command, ranksearch: Command, history_of: Read) -> None:
+    objectives = ["accuracy", "compression_ratio", "mac_ratio"]
+    path = write(search={"trials": 7, "objectives": objectives}, training={"images": 128})
+    left = ranksearch("search", path)
+    assert (left.code, left.err) == (0, "")
+    history = history_of(path)
+    assert history.study.objectives == tuple(objectives)
+    ledger = Ledger(open_storage(opened_file(path, {}).storage_url), "bars")
+    finished = [t for t in ledger.study().trials if t.values]
+    assert [t.values for t in finished] == [
+        [r.measured.accuracy, math.log2(r.counted.compression_ratio), math.log2(r.counted.mac_ratio)]
+        for r in records(history)
+    ]
+
+    table = trial_table(history)
+    best = front(table)
+    assert 1 <= len(best) <= 7
+    assert (best["mac_ratio"] > 0).all()
+    assert front_figure([history]).data
+    assert ranksearch("front", path).code == 0
+    page = path.with_suffix(".html")
+    assert ranksearch("report", path, "-o", page).code == 0
+    assert page.stat().st_size > 10_000
 
 
 def test_the_time_ends_a_search_that_goes_on_later(write: Command, ranksearch: Command, history_of: Read) -> None:

@@ -10,11 +10,11 @@ from rich.console import Console
 
 from ranksearch.front import front, trial_table
 from ranksearch.records import StudyHistory
-from ranksearch.runner.founding import found_study
-from ranksearch.runner.progress import Display
+from ranksearch.runner.founding import enqueue_baselines, found_study
+from ranksearch.runner.progress import Display, Pace
 from ranksearch.runner.results import opened_file
 from ranksearch.runner.session import Session, open_session
-from ranksearch.runner.worker import EXHAUSTED, Budget, RepeatedFailureError, search_trials
+from ranksearch.runner.worker import EXHAUSTED, Budget, RepeatedFailureError, run_baselines, search_trials
 
 Command = Callable[..., Any]
 Read = Callable[[Path], StudyHistory]
@@ -32,7 +32,7 @@ class Meddling(Display):
     """Calls ``meddle`` at the first step of each of the first ``times`` trials."""
 
     def __init__(self, meddle: Callable[[], None], times: int) -> None:
-        super().__init__(4, Console(quiet=True))
+        super().__init__(Console(quiet=True), {room: Pace(4) for room in ("trials", "baselines")})
         self.meddle, self.left = meddle, times
 
     def step(self, done: int, of: int) -> None:
@@ -90,6 +90,26 @@ def test_trials_given_up_to_another_worker_are_no_failures(made: Session, caplog
     assert search_trials(made, Budget(2), Meddling(given_up, 4)) == ""
     assert made.ledger.counts().finished == 2
     assert made.ledger.counts().failed == 4
+
+
+def test_who_comes_too_late_for_the_last_baseline_draws_none(
+    write: Command, monkeypatch: pytest.MonkeyPatch, history_of: Read
+) -> None:
+    path = write(training={"images": 128}, search={"baselines": ["evbmf"]})
+    session = open_session(opened_file(path, {}))
+    found_study(session)
+    enqueue_baselines(session)
+    counts = session.ledger.counts("baselines")
+    assert counts.waiting == 1
+    assert run_baselines(session, Budget(4), Meddling(lambda: None, 0)) == ""
+    seen = iter([counts] * 4)  # as another worker saw it just before the first took it, four times
+    now = session.ledger.counts
+    monkeypatch.setattr(session.ledger, "counts", lambda room: next(seen, None) or now(room))
+    assert run_baselines(session, Budget(4), Meddling(lambda: None, 0)) == ""
+    rows = history_of(path).baselines
+    assert [(t.state, t.record.origin) for t in rows if t.record] == [("complete", "baseline evbmf")]
+    assert [t.state for t in rows if not t.record] == ["stopped"] * 4
+    assert not any(t.params for t in session.ledger.study("baselines").trials)  # nothing was sampled
 
 
 def test_known_configurations_are_copied_outside_the_budget(

@@ -62,7 +62,7 @@ def test_values_lists_and_ranges(write: Callable[[str], Path]) -> None:
         ('[training]\nlr = { low = "a", high = 2 }', "training.lr.low = 'a': expected float, got string"),
         ("[training]\nlr = 0", "training.lr = 0.0 must be above 0"),
         ("[training]\nlr = nan", "training.lr = nan must be finite"),
-        ("[training]\nmomentum = [0.9, 1.5]", "training.momentum = 1.5 must be at least 0 and at most 1"),
+        ("[training]\nmomentum = [0.9, 1.5]", "training.momentum = 1.5 must be at least 0 and below 1"),
         ("[training]\nbatch = { low = 1.5, high = 3 }", "training.batch.low = 1.5: expected int, got float"),
         ("[training]\nimages = 10\nepochs = 1", "training.images = 10 and training.epochs = 1.0: give one of them"),
         ('[schedule]\nshape = ["lineal", "none"]', "schedule.shape = 'lineal' is unknown; did you mean 'linear'?"),

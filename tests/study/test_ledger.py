@@ -106,7 +106,7 @@ def test_a_finished_trial(ledger: Ledger, make_record: Callable[..., TrialRecord
 
 
 def test_a_useless_configuration_is_told_with_its_flag(ledger: Ledger, make_record: Callable[..., TrialRecord]) -> None:
-    failed = make_record(measured=Measurement(0.0, math.inf, "search", 500), failure="the loss became NaN at step 3")
+    failed = make_record(measured=Measurement(0.0, None, "search", 500), failure="the loss became NaN at step 3")
     assert run_one(ledger.study(), _finishes(ledger, failed))
     (trial,) = ledger.history().trials
     assert trial.record == failed
@@ -148,6 +148,8 @@ def test_baselines_wait_with_their_plans(ledger: Ledger, make_record: Callable[.
     arguments = (plan.configuration, plan.schedule, plan.recipe)
     assert ledger.enqueue_plan(*arguments, "baseline uniform@4")
     assert not ledger.enqueue_plan(*arguments, "baseline uniform@4")
+    elsewhere = RankConfiguration({"fc": Svd(4)})  # another machine's spectra, another rank
+    assert not ledger.enqueue_plan(elsewhere, plan.schedule, plan.recipe, "baseline uniform@4")
     assert ledger.enqueue_plan(*arguments, "baseline energy@4")
     seen: list[Any] = []
 

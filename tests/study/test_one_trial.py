@@ -32,6 +32,14 @@ def test_why_it_failed_is_written_down(study: optuna.Study) -> None:
     assert [t.user_attrs["reason"] for t in study.trials] == ["MemoryError: 2 GiB are too few"] * 2
 
 
+def test_nothing_to_do_is_no_failure(study: optuna.Study) -> None:
+    def idles(trial: optuna.Trial) -> tuple[float]:
+        raise optuna.TrialPruned
+
+    assert not run_one(study, idles)
+    assert [(t.state, "reason" in t.user_attrs) for t in study.trials] == [(TrialState.PRUNED, False)]
+
+
 def test_an_error_that_looks_like_optunas_own_is_raised(study: optuna.Study) -> None:
     def fails(trial: optuna.Trial) -> tuple[float]:
         raise ValueError("mine")

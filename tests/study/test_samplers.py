@@ -7,6 +7,7 @@ import pytest
 
 from ranksearch.errors import StudyFileError
 from ranksearch.study import SAMPLERS, open_storage, sampler
+from ranksearch.study.samplers import POPULATION
 
 Points = list[dict[str, Any]]
 
@@ -47,7 +48,8 @@ def check(name: str, storage: Callable[[], Any], trials: int = 15) -> None:
         warnings.simplefilter("error", UserWarning)
         warnings.simplefilter("error", FutureWarning)
         whole = _run(storage(), name, 7, trials)
-        assert len({tuple(p.items()) for p in whole}) == trials
+        drawn = whole[:POPULATION]  # a child of the genetic samplers may be its parent again
+        assert len({tuple(p.items()) for p in drawn}) == len(drawn)
         resumed = storage()
         _run(resumed, name, 7, 5)
         # the same points in the same order, though the process that resumes starts with the same seed
@@ -67,6 +69,17 @@ def test_gaussian_processes_in_15_trials(storage: Callable[[], Any]) -> None:
 @pytest.mark.parametrize("name", [name for name in SAMPLERS if name != "gp"])
 def test_two_objectives_in_15_trials(name: str, storage: Callable[[], Any]) -> None:
     check(name, storage)
+
+
+@pytest.mark.parametrize(("name", "inherits"), [("nsga2", True), ("nsga3", True), ("random", False)])
+def test_a_search_of_30_trials_has_generations(name: str, inherits: bool) -> None:
+    points = _run(optuna.storages.InMemoryStorage(), name, 7, 30)
+    for key in ("log2_ratio", "weight/conv"):
+        first = {p[key] for p in points[:POPULATION]}
+        assert len(first) == POPULATION
+        children = [p[key] in first for p in points[POPULATION : 2 * POPULATION]]
+        assert any(children) == inherits  # crossover hands a parent's number on; drawn anew it never repeats
+        assert sum(children) >= inherits * POPULATION / 3
 
 
 def test_workers_with_one_seed_propose_different_points(storage: Callable[[], Any]) -> None:
