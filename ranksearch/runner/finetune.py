@@ -55,7 +55,6 @@ def finetune(
     folder: Path,
     hooi: bool = False,
     on_step: Callable[[Plan, int, int], None] | None = None,
-    on_record: Callable[[TrialRecord], None] | None = None,
 ) -> list[TrialRecord]:
     """Trains all runs that are not finished yet and records them in the study's finalists.
 
@@ -97,8 +96,6 @@ def finetune(
             checkpoint.unlink(missing_ok=True)
             earlier[run] = record
         records.append(record)
-        if on_record:
-            on_record(record)
     return records
 
 
