@@ -8,7 +8,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from ..layers import ErrorTable, Form
+from ..layers import ErrorTable
 from .choices import Choices, Cost, Ranks
 from .hull import lower_hull
 
@@ -36,35 +36,37 @@ class Candidates:
 
     Attributes:
         losses: indexed as ``choices.costs``.
-        sides: cost of the 1×1 convolution of mode 0 and of mode 1 at ranks 1, 2, …, which a tilt weighs;
+        sides: what one rank of mode 0 and of mode 1 costs in its 1×1 convolution, plain form, which a tilt weighs;
             none for a layer of one rank.
     """
 
     choices: Choices
     losses: NDArray[np.float64]
-    sides: tuple[NDArray[np.int64], ...]
+    sides: tuple[int, ...]
 
     @classmethod
-    def of(cls, choices: Choices, table: ErrorTable, scale: float, form: Form, cost: Cost) -> "Candidates":
+    def of(cls, choices: Choices, table: ErrorTable, scale: float, cost: Cost) -> "Candidates":
         spec = choices.spec
         losses = math.sqrt(scale) * -np.log(np.maximum(LEAST_RETAINED, 1 - table.relative))
-        sides = []
-        for channels, positions in (
-            (spec.channels_out, spec.positions_out),
-            (spec.channels_in, spec.positions_in),
-        ):
-            ranks = np.arange(1, channels + 1)
-            side = channels * ranks * (positions if cost == "macs" else 1)
-            sides.append(np.where(ranks == channels, 0, side) if form == "plain" else side)
-        return cls(choices, losses, tuple(sides) if spec.format == "tucker2" else ())
+        sides = (spec.channels_out, spec.channels_in)
+        if cost == "macs":
+            sides = (spec.channels_out * spec.positions_out, spec.channels_in * spec.positions_in)
+        return cls(choices, losses, sides if spec.format == "tucker2" else ())
 
     def loss(self, ranks: Ranks) -> float:
         return float(self.losses[tuple(r - 1 for r in ranks)]) if ranks else 0.0
 
     def price(self, ranks: Ranks, tilt: float) -> float:
-        """Cost with the 1×1 convolution of mode 0 taken e^tilt times, that of mode 1 e^(−tilt) times."""
-        tilted = [math.expm1(t) * side[r - 1] for t, side, r in zip((tilt, -tilt), self.sides, ranks, strict=False)]
-        return self.choices.cost(ranks) + sum(tilted)
+        """The cost, and beyond it (e^tilt − 1)·C_out per rank of mode 0, or for tilt < 0 (e^−tilt − 1)·C_in of mode 1.
+
+        So one mode's 1×1 convolution looks e^|tilt| times as dear. Making the other's cheaper too would let the price
+        fall with a rank: the pivoted form's cost has −rank² in it.
+        """
+        return self.choices.cost(ranks) + (float(self._surcharge(tilt) @ ranks) if ranks and self.sides else 0.0)
+
+    def _surcharge(self, tilt: float) -> NDArray[np.float64]:
+        """What each rank of each mode costs beyond its cost; a layer of one rank has no tilt."""
+        return np.expm1([max(tilt, 0.0), max(-tilt, 0.0)]) * np.array(self.sides)
 
     def curve(self, tilt: float) -> Curve:
         """The hull over the allowed pairs, thinned to :data:`PER_MODE` ranks per mode, and dense."""
@@ -93,8 +95,8 @@ class Candidates:
         ranks, cost, loss = self._points
         cost, loss = np.append(cost, self.choices.dense), np.append(loss, 0.0)
         price = cost.astype(float)
-        for mode, (t, side) in enumerate(zip((tilt, -tilt), self.sides, strict=False)):
-            price[:-1] += math.expm1(t) * side[ranks[:, mode] - 1]
+        if self.sides:
+            price[:-1] += ranks @ self._surcharge(tilt)
         kept = lower_hull(price, loss)
         chosen = [tuple(r) for r in ranks[kept[kept < len(ranks)]].tolist()]
         chosen += [()] * (len(kept) - len(chosen))

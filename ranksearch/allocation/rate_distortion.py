@@ -50,8 +50,8 @@ class RateDistortion:
         Args:
             ratio: dense cost / compressed cost of the network, 1 … attainable.
             weights: log-weight of each layer's loss, 0 where not named.
-            tilts: of each layer of two ranks, 0 where not named: its mode 0 looks e^t times as dear, its mode 1
-                e^(−t) times, as far as the 1×1 convolutions go. The budget counts the true cost.
+            tilts: of each layer of two ranks, 0 where not named: the 1×1 convolution of its mode 0 looks e^t times as
+                dear for t > 0, that of its mode 1 e^(−t) times for t < 0. The budget counts the true cost.
 
         Raises:
             BudgetError: the ratio cannot be attained.
@@ -80,7 +80,7 @@ class RateDistortion:
         """The choices of each layer with their losses, in the network's order."""
         tables = [self.tables[c.spec.name] for c in self._choices]
         return tuple(
-            Candidates.of(c, table, table.total if self.totals == "table" else 1.0, self.form, self.cost)
+            Candidates.of(c, table, table.total if self.totals == "table" else 1.0, self.cost)
             for c, table in zip(self._choices, tables, strict=True)
         )
 

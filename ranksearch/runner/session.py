@@ -16,7 +16,7 @@ from .network_store import NetworkStore
 from .subject import Subject, study_subject
 from .trial import Plan
 
-METHOD_VERSION = 1  # of what turns a configuration into a measurement
+METHOD_VERSION = 2  # of what turns a proposal into a measurement
 
 
 @dataclass(frozen=True)
