@@ -18,7 +18,7 @@ def test_legal_multiples_at_the_ratio_or_above(synthetic, name, seed, form, shar
     network, tables = synthetic(seed)
     ratio = max(1.0, attainable_ratio(network, form, multiple_of) ** share * (1 - 1e-12))
     found = ALLOCATORS[name](network, tables, ratio, form=form, multiple_of=multiple_of)
-    assert network_cost(network, found, form).compression_ratio >= ratio * (1 - 1e-12)
+    assert network_cost(network, found, form).compression_ratio >= ratio * (1 - 1e-9)  # up to a 10⁻⁹th of a parameter
     for spec in network.layers:
         ranks = as_tuple(found[spec.name])
         assert is_legal(spec, found[spec.name])
