@@ -6,7 +6,7 @@ import signal
 import sys
 from pathlib import Path
 from types import FrameType
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import typer
 from rich.console import Console
@@ -68,15 +68,28 @@ def layers(study: StudyPath, device: Device = None) -> None:
 @app.command()
 def allocate(
     study: StudyPath,
-    ratio: Annotated[float | None, typer.Option(min=1, help="compression ratio to reach; evbmf takes none")] = None,
-    allocator: Annotated[str, typer.Option(help="rate-distortion, uniform, energy or evbmf")] = "rate-distortion",
+    ratio: Annotated[float | None, typer.Option(min=1, help="dense / compressed; evbmf takes none")] = None,
+    budget: Annotated[Literal["params", "macs"], typer.Option(help="what the ratio counts")] = "params",
+    allocator: Annotated[
+        str | None,
+        typer.Option(
+            help="rate-distortion:NAME (relative, log, weighted-log, absolute or measured), uniform, energy, evbmf or "
+            "evbmf-weakened; else rate-distortion by the study file's distortion"
+        ),
+    ] = None,
+    search: Annotated[
+        int, typer.Option(min=1, help="weightings of the layers to try untrained, about a second each")
+    ] = 1,
     output: Output = None,
     device: Device = None,
 ) -> None:
     """Choose ranks in closed form, in seconds, without a search."""
-    from .runner.verbs import allocate_ranks
+    from .runner.allocate import allocate_ranks
 
-    allocate_ranks(_study(study), allocator, ratio, output, device, _console())
+    allocate_ranks(
+        _study(study), ratio, _console(), allocator=allocator, budget=budget, candidates=search, output=output,
+        device=device,
+    )  # fmt: skip
 
 
 @app.command()
@@ -85,6 +98,9 @@ def search(
     trials: Trials = None,
     minutes: Minutes = None,
     workers: Annotated[int | None, typer.Option(min=1, help="local processes that share out the cores")] = None,
+    confirm: Annotated[
+        int, typer.Option(min=0, help="then train every point of the front again with so many further seeds; 2, say")
+    ] = 0,
     storage: Storage = None,
     sampler: Sampler = None,
     device: Device = None,
@@ -93,7 +109,7 @@ def search(
     from .runner.search import search_study
 
     file = _study(study, trials=trials, minutes=minutes, storage=storage, sampler=sampler)
-    search_study(file, device=device, workers=workers, console=_console())
+    search_study(file, device=device, workers=workers, seeds=confirm, console=_console())
 
 
 @app.command()
@@ -117,7 +133,7 @@ def worker(
 @app.command()
 def front(
     study: StudyPath,
-    csv: Annotated[Path | None, typer.Option(help="write all trials, baselines and finalists as CSV")] = None,
+    csv: Annotated[Path | None, typer.Option(help="write all trials, confirmations and finalists too, as CSV")] = None,
     parquet: Annotated[Path | None, typer.Option(help="the same as Parquet")] = None,
     storage: Storage = None,
 ) -> None:

@@ -30,7 +30,7 @@ GATES = {
     "pandas": {"front", "report", "runner/notebook.py"},
     "plotly": {"report", "runner/notebook.py"},
     "tensorly": {"decomposition/hooi.py"},
-    "safetensors": {"networks", "export"},
+    "safetensors": {"networks", "decomposition/bases_file.py", "export"},
     "typer": {"cli"},
 }
 

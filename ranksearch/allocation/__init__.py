@@ -2,6 +2,19 @@
 
 from .allocators import ALLOCATORS, Allocator
 from .budget import attainable_ratio
+from .choices import Cost
+from .distortion import DISTORTIONS, Distortion, Profiles
 from .rate_distortion import RateDistortion
+from .slices import Slices
 
-__all__ = ["ALLOCATORS", "Allocator", "RateDistortion", "attainable_ratio"]
+__all__ = [
+    "ALLOCATORS",
+    "DISTORTIONS",
+    "Allocator",
+    "Cost",
+    "Distortion",
+    "Profiles",
+    "RateDistortion",
+    "Slices",
+    "attainable_ratio",
+]

@@ -1,6 +1,5 @@
 """One layer's choices as points of loss against price, and their lower hull at any tilt."""
 
-import math
 from dataclasses import dataclass
 from functools import cached_property
 from typing import NamedTuple
@@ -8,12 +7,9 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from ..layers import ErrorTable
 from .choices import Choices, Cost, Ranks
 from .hull import lower_hull
 
-#: A share of retained energy below this counts as this: −log stays finite where a rank keeps nothing.
-LEAST_RETAINED = 1e-12
 #: Ranks per mode that the hull looks at; of more, as many evenly spaced. Single ranks are filled in afterwards.
 PER_MODE = 128
 
@@ -29,13 +25,10 @@ class Curve(NamedTuple):
 
 @dataclass(frozen=True)
 class Candidates:
-    """The choices of one layer, each with its loss √scale · −log(1 − relative distortion).
-
-    The negative logarithm grows without bound as a layer loses everything (its sum over layers is the logarithm of
-    Zhang et al.'s 2016 product of retained energies), and the root damps the scale of the layer's distortion.
+    """The choices of one layer, each with its loss by some :data:`~.distortion.Distortion`.
 
     Attributes:
-        losses: indexed as ``choices.costs``.
+        losses: indexed as ``choices.costs``, ≥ 0; the dense layer's is 0.
         sides: what one rank of mode 0 and of mode 1 costs in its 1×1 convolution, plain form, which a tilt weighs;
             none for a layer of one rank.
     """
@@ -45,9 +38,8 @@ class Candidates:
     sides: tuple[int, ...]
 
     @classmethod
-    def of(cls, choices: Choices, table: ErrorTable, scale: float, cost: Cost) -> "Candidates":
+    def of(cls, choices: Choices, losses: NDArray[np.float64], cost: Cost) -> "Candidates":
         spec = choices.spec
-        losses = math.sqrt(scale) * -np.log(np.maximum(LEAST_RETAINED, 1 - table.relative))
         sides = (spec.channels_out, spec.channels_in)
         if cost == "macs":
             sides = (spec.channels_out * spec.positions_out, spec.channels_in * spec.positions_in)

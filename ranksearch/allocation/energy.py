@@ -6,11 +6,18 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..layers import ErrorTable, Form, LayerSpec, NetworkSpec, RankConfiguration
+from .choices import Cost
 from .threshold import meet_ratio
 
 
 def energy(
-    network: NetworkSpec, tables: Mapping[str, ErrorTable], ratio: float, *, form: Form, multiple_of: int = 1
+    network: NetworkSpec,
+    tables: Mapping[str, ErrorTable],
+    ratio: float,
+    *,
+    form: Form,
+    multiple_of: int = 1,
+    cost: Cost = "params",
 ) -> RankConfiguration:
     """Energy thresholds, the share as large as the ratio allows.
 
@@ -22,7 +29,7 @@ def energy(
     def ranks_at(spec: LayerSpec, share: float) -> list[int]:
         return [int(np.searchsorted(kept, share)) + 1 for kept in retained[spec.name]]
 
-    return meet_ratio(network, ratio, form, multiple_of, ranks_at)
+    return meet_ratio(network, ratio, form, multiple_of, cost, ranks_at)
 
 
 def _retained(spectrum: NDArray[np.float64]) -> NDArray[np.float64]:

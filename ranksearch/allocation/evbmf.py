@@ -13,24 +13,85 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.optimize import brentq, minimize_scalar
 
-from ..layers import ErrorTable, Form, NetworkSpec, RankConfiguration, project
+from ..errors import BudgetError
+from ..layers import (
+    Dense,
+    ErrorTable,
+    Form,
+    LayerRanks,
+    LayerSpec,
+    NetworkSpec,
+    RankConfiguration,
+    full_ranks,
+    layer_macs,
+    network_cost,
+    project,
+)
+from ..layers.configuration import as_tuple
+from .choices import Cost
+from .threshold import meet_ratio
 
 
 def evbmf(
-    network: NetworkSpec, tables: Mapping[str, ErrorTable], *, form: Form, multiple_of: int = 1
+    network: NetworkSpec,
+    tables: Mapping[str, ErrorTable],
+    *,
+    form: Form,
+    multiple_of: int = 1,
+    cost: Cost = "params",
+    weakening: float = 1.0,
 ) -> RankConfiguration:
-    """The EVBMF rank of every unfolding, at least 1, projected onto the legal ranks. It takes no ratio."""
-    layers = {}
+    """The EVBMF rank of every unfolding, at least 1, projected onto the legal ranks. It takes no ratio.
+
+    Args:
+        weakening: in [0, 1]; of the ranks that EVBMF takes away, this share is taken: ⌊full − weakening·(full − EVBMF)⌋
+            as in MUSCO (Gusak et al. 2019). Plain EVBMF takes too many where a network is compressed in one step.
+    """
+    layers: dict[str, LayerRanks] = {}
     for spec in network.layers:
-        weights = spec.channels_out * spec.channels_in * spec.kernel_size
-        ranks = tuple(
-            evbmf_rank(spectrum, rows, weights // rows)
-            for spectrum, rows in zip(
-                tables[spec.name].spectra, (spec.channels_out, spec.channels_in)[: len(spec.modes)], strict=True
-            )
-        )
-        layers[spec.name] = project(spec, ranks, form, multiple_of)
+        ranks = project(spec, weakened(spec, layer_ranks(spec, tables[spec.name]), weakening), form, multiple_of)
+        if cost == "macs" and layer_macs(spec, ranks, form) >= spec.macs:
+            ranks = Dense(f"{as_tuple(ranks)} saves no MACs")
+        layers[spec.name] = ranks
     return RankConfiguration(layers)
+
+
+def evbmf_weakened(
+    network: NetworkSpec,
+    tables: Mapping[str, ErrorTable],
+    ratio: float,
+    *,
+    form: Form,
+    multiple_of: int = 1,
+    cost: Cost = "params",
+) -> RankConfiguration:
+    """EVBMF with the weakening that meets ``ratio``.
+
+    Raises:
+        BudgetError: EVBMF itself, which is not weakened then, does not reach the ratio.
+    """
+    strongest = network_cost(network, evbmf(network, tables, form=form, multiple_of=multiple_of, cost=cost), form)
+    reached = strongest.compression_ratio if cost == "params" else strongest.mac_ratio
+    if ratio > reached:
+        raise BudgetError(f"ratio {ratio:g} cannot be had: EVBMF reaches {reached:.4g}, and less where it is weakened")
+    found = {spec.name: layer_ranks(spec, tables[spec.name]) for spec in network.layers}
+
+    def ranks_at(spec: LayerSpec, share: float) -> tuple[int, ...]:
+        return weakened(spec, found[spec.name], 1 - share)
+
+    return meet_ratio(network, ratio, form, multiple_of, cost, ranks_at)
+
+
+def layer_ranks(spec: LayerSpec, table: ErrorTable) -> tuple[int, ...]:
+    """The EVBMF rank of each of a layer's unfoldings, at least 1."""
+    weights = spec.channels_out * spec.channels_in * spec.kernel_size
+    sides = (spec.channels_out, spec.channels_in)[: len(spec.modes)]
+    return tuple(max(1, evbmf_rank(s, rows, weights // rows)) for s, rows in zip(table.spectra, sides, strict=True))
+
+
+def weakened(spec: LayerSpec, ranks: tuple[int, ...], weakening: float) -> tuple[int, ...]:
+    """``ranks`` (weakening 1) moved towards full rank (weakening 0)."""
+    return tuple(math.floor(f - weakening * (f - r)) for r, f in zip(ranks, full_ranks(spec), strict=True))
 
 
 def evbmf_rank(spectrum: NDArray[np.float64], rows: int, columns: int) -> int:

@@ -10,7 +10,6 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Literal
 
 import numpy as np
 
@@ -19,6 +18,7 @@ from ..layers import ErrorTable, Form, NetworkSpec, RankConfiguration
 from .budget import network_choices, spendable
 from .candidates import Candidates, Curve
 from .choices import Choices, Cost, Ranks, configuration_of, total_cost
+from .distortion import DISTORTIONS, Distortion
 from .fill import fill
 
 
@@ -28,9 +28,8 @@ class RateDistortion:
 
     Attributes:
         tables: error table of each layer, by name.
-        totals: scale of a layer's loss. ``"one"``: totals are not comparable between layers (basis "weights" or
-            "activations": a rescaled convolution before batch norm changes them) and count as 1; ``"table"``: they
-            are in units of the network's loss (basis "activations+gradients").
+        distortion: what is summed over the layers, :data:`~.distortion.DISTORTIONS` or measured
+            :class:`~.distortion.Profiles`.
         cost: what the ratio counts, ``"params"`` or ``"macs"``. A layer whose compressed cost is not below the
             dense one stays dense.
     """
@@ -39,7 +38,7 @@ class RateDistortion:
     tables: Mapping[str, ErrorTable] = field(repr=False)
     form: Form = "pivoted"
     multiple_of: int = 1
-    totals: Literal["one", "table"] = "one"
+    distortion: Distortion = DISTORTIONS["weighted-log"]
     cost: Cost = "params"
 
     def __call__(
@@ -78,11 +77,8 @@ class RateDistortion:
     @cached_property
     def candidates(self) -> tuple[Candidates, ...]:
         """The choices of each layer with their losses, in the network's order."""
-        tables = [self.tables[c.spec.name] for c in self._choices]
-        return tuple(
-            Candidates.of(c, table, table.total if self.totals == "table" else 1.0, self.cost)
-            for c, table in zip(self._choices, tables, strict=True)
-        )
+        losses = [self.distortion(c.spec.name, self.tables[c.spec.name]) for c in self._choices]
+        return tuple(Candidates.of(c, loss, self.cost) for c, loss in zip(self._choices, losses, strict=True))
 
     @cached_property
     def _choices(self) -> tuple[Choices, ...]:

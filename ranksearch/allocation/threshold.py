@@ -5,14 +5,14 @@ from collections.abc import Callable, Sequence
 from ..layers import Form, LayerSpec, NetworkSpec, RankConfiguration, project
 from ..layers.configuration import as_tuple
 from .budget import network_choices, spendable
-from .choices import Ranks, configuration_of, total_cost
+from .choices import Cost, Ranks, configuration_of, total_cost
 
 #: (layer, share) → wished ranks, non-decreasing in the share
 RanksAt = Callable[[LayerSpec, float], Sequence[int]]
 
 
 def meet_ratio(
-    network: NetworkSpec, ratio: float, form: Form, multiple_of: int, ranks_at: RanksAt
+    network: NetworkSpec, ratio: float, form: Form, multiple_of: int, cost: Cost, ranks_at: RanksAt
 ) -> RankConfiguration:
     """The largest network of the family at ``ratio`` or above.
 
@@ -21,11 +21,12 @@ def meet_ratio(
     Raises:
         BudgetError: the ratio cannot be attained.
     """
-    choices = network_choices(network, form, multiple_of)
-    budget = spendable(network, choices, ratio)
+    choices = network_choices(network, form, multiple_of, cost)
+    budget = spendable(network, choices, ratio, cost)
 
     def at(share: float) -> list[Ranks]:
-        return [as_tuple(project(s, tuple(ranks_at(s, share)), form, multiple_of)) for s in network.layers]
+        wished = [as_tuple(project(c.spec, tuple(ranks_at(c.spec, share)), form, multiple_of)) for c in choices]
+        return [ranks if c.cost(ranks) < c.dense else () for c, ranks in zip(choices, wished, strict=True)]
 
     low, high = 0.0, 1.0
     for _ in range(50):

@@ -4,11 +4,18 @@ import math
 from collections.abc import Mapping
 
 from ..layers import ErrorTable, Form, LayerSpec, NetworkSpec, RankConfiguration, full_ranks
+from .choices import Cost
 from .threshold import meet_ratio
 
 
 def uniform(
-    network: NetworkSpec, tables: Mapping[str, ErrorTable], ratio: float, *, form: Form, multiple_of: int = 1
+    network: NetworkSpec,
+    tables: Mapping[str, ErrorTable],
+    ratio: float,
+    *,
+    form: Form,
+    multiple_of: int = 1,
+    cost: Cost = "params",
 ) -> RankConfiguration:
     """Ranks ⌊fraction · full⌋ ≥ 1, the fraction as large as the ratio allows. The tables do not matter.
 
@@ -19,4 +26,4 @@ def uniform(
     def ranks_at(spec: LayerSpec, share: float) -> list[int]:
         return [max(1, math.floor(share * full)) for full in full_ranks(spec)]
 
-    return meet_ratio(network, ratio, form, multiple_of, ranks_at)
+    return meet_ratio(network, ratio, form, multiple_of, cost, ranks_at)

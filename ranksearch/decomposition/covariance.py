@@ -15,13 +15,32 @@ def shrink(covariance: Tensor, rho: float = 0.0, ridge: float = 1e-4) -> Tensor:
     """(1 − ρ)Σ + ρ·diag Σ + ridge·mean(diag Σ)·I: positive definite, whatever is dead or was seen too rarely.
 
     Args:
-        covariance: (n, n), positive semidefinite.
-        rho: in [0, 1], larger where there are few patches for the dimensions (Ledoit & Wolf 2004 towards the diagonal).
+        covariance: (n, n), positive semidefinite; or its diagonal alone, (n,).
+        rho: in [0, 1], larger where there are few patches for the dimensions: :func:`shrinkage`.
         ridge: > 0, relative to the mean variance (to 1 where there is none at all).
     """
-    diagonal = covariance.diagonal()
+    diagonal = covariance.diagonal() if covariance.ndim == 2 else covariance
     floor = ridge * (float(diagonal.mean()) or 1.0)
-    return (1 - rho) * covariance + torch.diag(rho * diagonal + floor)
+    if covariance.ndim == 1:
+        return covariance + floor
+    shrunk = (1 - rho) * covariance
+    shrunk.diagonal().add_(rho * diagonal + floor)
+    return shrunk
+
+
+def shrinkage(covariance: Tensor, samples: int) -> float:
+    """The ρ in [0, 1] of least expected squared error towards the diagonal, from ``samples`` and Σ alone.
+
+    Σ_{i≠j} Var(s_ij) / Σ_{i≠j} s_ij² (Schäfer & Strimmer 2005, target D; Ledoit & Wolf 2003), with the variances of a
+    Gaussian sample, Var(s_ij) = (s_ii·s_jj + s_ij²) / samples, so that no patch is looked at twice. 0 for a diagonal.
+    """
+    if covariance.ndim == 1:
+        return 0.0
+    diagonal = covariance.diagonal()
+    squares = float(diagonal.square().sum())
+    between = float(covariance.square().sum()) - squares
+    variances = (float(diagonal.sum()) ** 2 - squares + between) / samples
+    return min(1.0, variances / between) if between > 0 else 0.0
 
 
 def square_root(covariance: Tensor) -> tuple[Tensor, Tensor]:

@@ -46,7 +46,8 @@ def select(table: pd.DataFrame, selection: str, study: StudyRecord) -> pd.DataFr
         raise SelectionError(f"study {study.name!r}: no finished trial yet to select {selection!r} from; search first")
     if not table["on_front"].any() and name != "trial":
         raise SelectionError(
-            f"study {study.name!r}: all {len(table)} trials failed; the first: {table['failure'].iloc[0]}"
+            f"study {study.name!r}: all {len(table)} trials failed; the first: "
+            f"{table['failure'].iloc[0] or table['stopped'].iloc[0]}"
         )
     return chosen.rows(table, value, study)
 
@@ -107,6 +108,11 @@ def _trial(table: pd.DataFrame, number: float, study: StudyRecord) -> pd.DataFra
         )
     if row["failure"].iloc[0]:
         raise SelectionError(f"study {study.name!r}: trial {number:g} failed: {row['failure'].iloc[0]}; choose another")
+    if row["stopped"].iloc[0]:
+        raise SelectionError(
+            f"study {study.name!r}: trial {number:g} was stopped {row['stopped'].iloc[0]}, and not measured; "
+            "choose another"
+        )
     return row
 
 

@@ -22,17 +22,18 @@ def finalist_table(history: StudyHistory) -> pd.DataFrame:
     """
     finalists = trial_table(history, "finalists")
     searched = pd.concat([trial_table(history, "trials"), trial_table(history, "baselines")])
-    best = searched[searched["failure"] == ""].groupby("digest")["accuracy"].max()
+    measured = (searched["failure"] == "") & (searched["stopped"] == "")
+    best = searched[measured].groupby("digest")["accuracy"].max()
 
     by = ["key", "origin", "split"]
-    measured = finalists[finalists["failure"] == ""].groupby(by, sort=False)
+    tested = finalists[finalists["failure"] == ""].groupby(by, sort=False)
     table = pd.DataFrame(
         {
-            "accuracy_mean": measured["accuracy"].mean(),
-            "accuracy_std": measured["accuracy"].std(),
-            "seeds": measured.size(),
-            "images": measured["images"].mean(),
-            "seconds": measured["seconds"].mean(),
+            "accuracy_mean": tested["accuracy"].mean(),
+            "accuracy_std": tested["accuracy"].std(),
+            "seeds": tested.size(),
+            "images": tested["images"].mean(),
+            "seconds": tested["seconds"].mean(),
         }
     )
     all_ = finalists.groupby(by, sort=False)

@@ -1,7 +1,7 @@
 """A study's finished trials as a tidy table: one row per trial, one column per quantity."""
 
 from datetime import UTC, datetime
-from typing import Any, Literal
+from typing import Any, get_args
 
 import msgspec
 import pandas as pd
@@ -9,7 +9,7 @@ import pandas as pd
 from ..layers import NetworkSpec
 from ..layers.configuration import as_tuple
 from ..pareto import non_dominated
-from ..records import DecaySchedule, Recipe, StudyHistory, Trial, TrialRecord
+from ..records import CHEAP_STAGES, DecaySchedule, Recipe, Room, StudyHistory, Trial, TrialRecord
 
 #: columns that do not depend on the study, with their types; accuracy is a fraction, times are UTC.
 COLUMNS: dict[str, str] = {
@@ -28,6 +28,7 @@ COLUMNS: dict[str, str] = {
     "seconds": "float64",
     "images": "int64",
     "failure": "str",
+    "stopped": "str",
     "started": "datetime64[us]",
     "finished": "datetime64[us]",
     "digest": "str",
@@ -35,26 +36,31 @@ COLUMNS: dict[str, str] = {
 }
 
 
-def trial_table(history: StudyHistory, room: Literal["trials", "baselines", "finalists"] = "trials") -> pd.DataFrame:
-    """One row per trial that finished with a measurement of its own, in the order of finishing.
+def trial_table(history: StudyHistory, room: Room = "trials") -> pd.DataFrame:
+    """One row per trial that ended with a measurement of its own, in the order of ending.
 
     Beside :data:`COLUMNS`: ``schedule/…`` and ``recipe/…``, one column per setting; ``rank/LAYER/MODE`` with
-    mode ``rank_out``, ``rank_in`` or ``rank``, NA where the layer is dense; ``on_front``, whether no other
-    trial of the table is better in the study's objectives (each the name of a column, maximised; a failed
-    trial never is); and running values in this order, ``hypervolume`` (share of the study's box),
-    ``seconds_total``, ``images_total``. ``digest`` names the ranks, ``key`` the ranks with schedule and recipe.
-    ``compression_ratio``, ``mac_ratio``, ``params`` and ``macs`` are by the count of the study.
+    mode ``rank_out``, ``rank_in`` or ``rank``, NA where the layer is dense; where cheap stages were asked,
+    ``stage/STAGE/accuracy`` and ``stage/STAGE/distance``; ``on_front``, whether no other
+    trial of the table is better in the study's objectives (each the name of a column, maximised; a failed or
+    stopped trial never is); and running values in this order, ``hypervolume`` (share of the study's box),
+    ``seconds_total``, ``images_total``. The accuracy of a ``stopped`` trial is its last milestone's. ``digest``
+    names the ranks, ``key`` the ranks with schedule and recipe. ``compression_ratio``, ``mac_ratio``, ``params``
+    and ``macs`` are by the count of the study.
     """
     study = history.study
     types = COLUMNS | dict.fromkeys(_rank_columns(study.network), "Int64")
-    rows = [_row(t, t.record, study.network) for t in history.finished(room) if t.record]
+    rows = [_row(t, t.record, study.network) for t in history.ended(room) if t.record]
     settings = [f"schedule/{f}" for f in DecaySchedule.__struct_fields__]
     settings += [f"recipe/{f}" for f in Recipe.__struct_fields__]
-    table = pd.DataFrame(rows, columns=[*COLUMNS, *settings, *_rank_columns(study.network)]).astype(types)
-    ok = table["failure"] == ""
+    looked = [f"stage/{s}/{f}" for s in CHEAP_STAGES for f in ("accuracy", "distance")]
+    looked = [column for column in looked if any(column in row for row in rows)]
+    types |= dict.fromkeys(looked, "float64")
+    table = pd.DataFrame(rows, columns=[*COLUMNS, *settings, *looked, *_rank_columns(study.network)]).astype(types)
+    ok = (table["failure"] == "") & (table["stopped"] == "")
     table["on_front"] = False
     table.loc[ok, "on_front"] = non_dominated(table.loc[ok, list(study.objectives)].to_numpy(float))
-    table["hypervolume"] = study.box.hypervolume_history(table["accuracy"], table["compression_ratio"])
+    table["hypervolume"] = study.box.hypervolume_history(table["accuracy"].where(ok, 0), table["compression_ratio"])
     table["seconds_total"] = table["seconds"].cumsum()
     table["images_total"] = table["images"].cumsum()
     return table
@@ -62,7 +68,7 @@ def trial_table(history: StudyHistory, room: Literal["trials", "baselines", "fin
 
 def study_table(history: StudyHistory) -> pd.DataFrame:
     """The tables of all rooms below each other, a first column ``room`` telling them apart."""
-    rooms: tuple[Literal["trials", "baselines", "finalists"], ...] = ("trials", "baselines", "finalists")
+    rooms: tuple[Room, ...] = get_args(Room)
     tables = {room: trial_table(history, room) for room in rooms}
     found = [table.assign(room=room) for room, table in tables.items() if len(table)]
     whole = pd.concat(found, ignore_index=True) if found else tables["trials"].assign(room="")
@@ -96,12 +102,15 @@ def _row(trial: Trial, record: TrialRecord, network: NetworkSpec) -> dict[str, A
         "seconds": record.cost.seconds,
         "images": record.cost.images,
         "failure": record.failure,
+        "stopped": record.stopped,
         "started": _utc(trial.started),
         "finished": _utc(trial.finished),
         "digest": record.configuration.digest,
         "key": record.key,
     }
     row |= {f"schedule/{key}": value for key, value in msgspec.structs.asdict(record.schedule).items()}
+    for stage, said in record.stages.items():
+        row |= {f"stage/{stage}/accuracy": said.accuracy, f"stage/{stage}/distance": said.distance}
     row |= {f"recipe/{key}": value for key, value in msgspec.structs.asdict(record.recipe).items()}
     for spec in network.layers:
         ranks = as_tuple(record.configuration[spec.name])  # empty where dense: the column stays NA

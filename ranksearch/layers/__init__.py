@@ -2,11 +2,12 @@
 
 from .configuration import Dense, LayerRanks, RankConfiguration, Svd, Tucker2
 from .cost import Form, NetworkCost, layer_macs, layer_params, macs_table, network_cost, params_table
-from .error_table import ErrorTable
+from .error_table import Basis, ErrorTable
 from .legal import full_ranks, is_legal, legal_mask, project
 from .spec import LayerSpec, LeftDense, NetworkSpec
 
 __all__ = [
+    "Basis",
     "Dense",
     "ErrorTable",
     "Form",

@@ -1,12 +1,16 @@
 """The distortion of every rank pair of one layer, exact, made once per network."""
 
 from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import RankError
 from .configuration import Dense, LayerRanks, as_tuple
+
+#: What an error is measured by: the kernel, the layer's output on data, or that weighted by the loss's gradients.
+Basis = Literal["weights", "activations", "activations+gradients"]
 
 
 @dataclass(frozen=True)
@@ -20,11 +24,14 @@ class ErrorTable:
         total: the same with nothing kept, tr(W Σ Wᵀ), or tr(Γ W Σ Wᵀ) where outputs are weighted by Γ too; ≥ 0.
         spectra: squared singular values of the kernel's unfoldings (mode 0, mode 1; one for SVD),
             largest first, under Σ = identity: what energy thresholds and EVBMF look at.
+        in_loss: distortions are in units of the network's loss (two-sided bases), so that totals of different
+            layers compare; otherwise they do not: a rescaled convolution before batch norm changes them.
     """
 
     distortion: NDArray[np.float64]
     total: float
     spectra: tuple[NDArray[np.float64], ...]
+    in_loss: bool = False
 
     def __post_init__(self) -> None:
         if self.distortion.ndim != len(self.spectra):

@@ -1,26 +1,36 @@
 """From a dense network to a compressed one: progressive layers, their decay, fine-tuning, and the measurement."""
 
 from .adapter import ProgressiveLayer
+from .elastic import Elastic, ElasticLayer, elastic_layers, make_elastic, set_slice
 from .measuring import measure, predict, reestimate_batch_norm
 from .precision import FLOAT32, Precision, probe_precision
+from .quick_look import QuickLook
 from .surgery import attach, collapse, progressive_layers, set_decay
 from .task import CLASSIFICATION, Task
 from .training import FineTuned, fine_tune
+from .training_state import Progress
 
 __all__ = [
     "CLASSIFICATION",
     "FLOAT32",
+    "Elastic",
+    "ElasticLayer",
     "FineTuned",
     "Precision",
+    "Progress",
     "ProgressiveLayer",
+    "QuickLook",
     "Task",
     "attach",
     "collapse",
+    "elastic_layers",
     "fine_tune",
+    "make_elastic",
     "measure",
     "predict",
     "probe_precision",
     "progressive_layers",
     "reestimate_batch_norm",
     "set_decay",
+    "set_slice",
 ]

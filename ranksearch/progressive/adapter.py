@@ -51,8 +51,7 @@ class ProgressiveLayer(nn.Module):
         Raises:
             NetworkError: ``dense`` is neither a Conv2d of one group nor a Linear.
         """
-        if not isinstance(dense, nn.Conv2d | nn.Linear) or getattr(dense, "groups", 1) != 1:
-            raise NetworkError(f"only a Conv2d with groups = 1 or a Linear can be progressive, got {dense}")
+        dense = require_layer(dense)
         core = None if factors.core is None else factors.core.detach().clone()
         start = Factors(core, factors.factor_out.detach().clone(), factors.factor_in.detach().clone())
         residual = dense.weight.detach().clone()
@@ -71,54 +70,76 @@ class ProgressiveLayer(nn.Module):
     def kernel(self) -> Tensor:
         """W(λ), of the dense weight's shape; composed in float32 whatever the autocast, where Ŵ and λR can cancel."""
         residual = self.shell.weight
-        with torch.autocast(residual.device.type, enabled=False):
-            kernel = self.factors().kernel().reshape(residual.shape)
-            return torch.add(kernel, residual, alpha=self.decay) if self.decay else kernel
+        kernel = composed(self.factors(), residual.shape)
+        return torch.add(kernel, residual, alpha=self.decay) if self.decay else kernel
 
     def forward(self, x: Tensor) -> Tensor:
         if not self.prefers_factors(x):
-            return self._layer(x, self.kernel(), self.shell.bias)
-        y = self._factorised(x)
-        return torch.add(y, self._layer(x, self.shell.weight, None), alpha=self.decay) if self.decay else y
+            return with_kernel(self.shell, x, self.kernel(), self.shell.bias)
+        y = with_factors(self.shell, x, self.factors())
+        return torch.add(y, with_kernel(self.shell, x, self.shell.weight), alpha=self.decay) if self.decay else y
 
     def prefers_factors(self, x: Tensor) -> bool:
-        """Whether this input takes fewer multiply-accumulates through the factors than through a composed kernel.
-
-        The factors run at :data:`THIN_THROUGHPUT`, and beside them the residual while λ > 0. Composing is paid
-        once a batch, which weighs where a large kernel meets few positions: late layers, linear layers.
-        """
-        (channels_out, rank_out), (channels_in, rank_in) = self.factor_out.shape, self.factor_in.shape
-        taps = self.shell.weight[0, 0].numel()  # K; 1 for a linear layer
-        stride = self.shell.stride[0] * self.shell.stride[1] if isinstance(self.shell, nn.Conv2d) else 1
-        positions = x.numel() // channels_in // stride
-        if self.core is None:
-            side_in, core, composing = 0, channels_in * rank_in, channels_out * channels_in * rank_in
-        else:
-            side_in, core = channels_in * rank_in * stride, taps * rank_in * rank_out
-            composing = taps * rank_out * channels_in * (rank_in + channels_out)
-        dense = positions * taps * channels_in * channels_out
-        factorised = positions * (side_in + core + rank_out * channels_out) / THIN_THROUGHPUT
-        return factorised + (dense if self.decay else 0) < composing + dense
+        """See :func:`prefers_factors`."""
+        return prefers_factors(self.shell, x, self.factors(), fading=self.decay > 0)
 
     @torch.no_grad()
     def deployed(self, form: Form) -> nn.Module:
         """The compressed layer that computes what this one computes at λ = 0, in either form; shares no memory."""
         return deploy(self.shell, self.factors(), form).requires_grad_()
 
-    def _layer(self, x: Tensor, kernel: Tensor, bias: Tensor | None) -> Tensor:
-        """The dense layer with another kernel, of any channel counts."""
-        if isinstance(self.shell, nn.Conv2d):
-            return self.shell._conv_forward(x, kernel, bias)
-        return F.linear(x, kernel, bias)
-
-    def _factorised(self, x: Tensor) -> Tensor:
-        """1×1 (C_in → rank_in), core with the layer's geometry, 1×1 (rank_out → C_out); two layers for an SVD."""
-        bias = self.shell.bias
-        if isinstance(self.shell, nn.Linear):
-            return F.linear(F.linear(x, self.factor_in.T), self.factor_out, bias)
-        into, out = self.factor_in.T[:, :, None, None], self.factor_out[:, :, None, None]
-        inner = self._layer(x, into, None) if self.core is None else self._layer(F.conv2d(x, into), self.core, None)
-        return F.conv2d(inner, out, bias)
-
     def extra_repr(self) -> str:
         return f"{self.factors().ranks}, decay={self.decay:g}"
+
+
+def require_layer(dense: nn.Module) -> nn.Conv2d | nn.Linear:
+    """``dense``, where it is of a kind that can have factors.
+
+    Raises:
+        NetworkError: it is neither a Conv2d of one group nor a Linear.
+    """
+    if not isinstance(dense, nn.Conv2d | nn.Linear) or getattr(dense, "groups", 1) != 1:
+        raise NetworkError(f"only a Conv2d with groups = 1 or a Linear can be progressive, got {dense}")
+    return dense
+
+
+def prefers_factors(shell: nn.Conv2d | nn.Linear, x: Tensor, factors: Factors, fading: bool = False) -> bool:
+    """Whether this input takes fewer multiply-accumulates through the factors than through a composed kernel.
+
+    The factors run at :data:`THIN_THROUGHPUT`, and beside them the residual while ``fading``. Composing is paid
+    once a batch, which weighs where a large kernel meets few positions: late layers, linear layers.
+    """
+    (channels_out, rank_out), (channels_in, rank_in) = factors.factor_out.shape, factors.factor_in.shape
+    taps = shell.weight[0, 0].numel()  # K; 1 for a linear layer
+    stride = shell.stride[0] * shell.stride[1] if isinstance(shell, nn.Conv2d) else 1
+    positions = x.numel() // channels_in // stride
+    if factors.core is None:
+        side_in, core, composing = 0, channels_in * rank_in, channels_out * channels_in * rank_in
+    else:
+        side_in, core = channels_in * rank_in * stride, taps * rank_in * rank_out
+        composing = taps * rank_out * channels_in * (rank_in + channels_out)
+    dense = positions * taps * channels_in * channels_out
+    factorised = positions * (side_in + core + rank_out * channels_out) / THIN_THROUGHPUT
+    return factorised + (dense if fading else 0) < composing + dense
+
+
+def composed(factors: Factors, shape: torch.Size) -> Tensor:
+    """Ŵ in a dense weight's ``shape``, in float32 whatever the autocast."""
+    with torch.autocast(factors.factor_out.device.type, enabled=False):
+        return factors.kernel().reshape(shape)
+
+
+def with_kernel(shell: nn.Conv2d | nn.Linear, x: Tensor, kernel: Tensor, bias: Tensor | None = None) -> Tensor:
+    """The dense layer with another kernel, of any channel counts."""
+    if isinstance(shell, nn.Conv2d):
+        return shell._conv_forward(x, kernel, bias)
+    return F.linear(x, kernel, bias)
+
+
+def with_factors(shell: nn.Conv2d | nn.Linear, x: Tensor, factors: Factors) -> Tensor:
+    """The layer as 1×1 (C_in → rank_in), core with its geometry, 1×1 (rank_out → C_out); two layers for an SVD."""
+    if isinstance(shell, nn.Linear):
+        return F.linear(F.linear(x, factors.factor_in.T), factors.factor_out, shell.bias)
+    into, out = factors.factor_in.T[:, :, None, None], factors.factor_out[:, :, None, None]
+    inner = with_kernel(shell, x, into) if factors.core is None else with_kernel(shell, F.conv2d(x, into), factors.core)
+    return F.conv2d(inner, out, shell.bias)

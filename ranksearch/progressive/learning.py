@@ -10,6 +10,7 @@ from torch import nn
 from ..errors import NetworkError
 from ..records import Recipe
 from .adapter import ProgressiveLayer
+from .elastic import ElasticLayer
 
 
 def learning_parameters(network: nn.Module, learn: str) -> list[nn.Parameter]:
@@ -24,7 +25,7 @@ def learning_parameters(network: nn.Module, learn: str) -> list[nn.Parameter]:
     """
     chosen: dict[nn.Parameter, None] = {}
     for module in network.modules():
-        adapter = isinstance(module, ProgressiveLayer)
+        adapter = isinstance(module, ProgressiveLayer | ElasticLayer)
         norm = any("norm" in base.__name__.lower() for base in type(module).__mro__)
         for name, parameter in module.named_parameters(recurse=False):
             if learn == "all" or adapter or (learn == "adapters+norm" and (norm or name.endswith("bias"))):

@@ -41,12 +41,19 @@ def reestimate_batch_norm(
     Raises:
         DataError: there is only one training image.
     """
-    device = torch.device(device)
-    copied = copy.deepcopy(network).to(device).eval()
-    norms = [m for m in copied.modules() if isinstance(m, _NormBase) and m.running_mean is not None]
+    copied = copy.deepcopy(network).to(torch.device(device)).eval()
+    reestimate_in_place(copied, train, images, precision=precision, device=device)
+    return copied
+
+
+def reestimate_in_place(
+    network: nn.Module, train: Examples, images: int, *, precision: Precision, device: torch.device | str
+) -> None:
+    """As :func:`reestimate_batch_norm`, on ``network`` itself, which is in evaluation mode and on ``device``."""
+    norms = [m for m in network.modules() if isinstance(m, _NormBase) and m.running_mean is not None]
     if not norms:
-        return copied
-    momenta = [norm.momentum for norm in norms]
+        return
+    device, momenta = torch.device(device), [norm.momentum for norm in norms]
     for norm in norms:
         norm.reset_running_stats()
         norm.train()
@@ -59,10 +66,10 @@ def reestimate_batch_norm(
         for step, (inputs, _) in enumerate(batches, 1):
             for norm in norms:  # the plain average over batches, which are of equal size; only batch norm knows "None"
                 norm.momentum = None if isinstance(norm, _BatchNorm) else 1 / step
-            precision.outputs(copied, inputs)
+            precision.outputs(network, inputs)
     for norm, momentum in zip(norms, momenta, strict=True):
         norm.momentum = momentum
-    return copied.eval()
+    network.eval()
 
 
 def predict(
@@ -70,9 +77,13 @@ def predict(
 ) -> Tensor:
     """The outputs of all examples in order, (n, …), float32, on the CPU; of a copy in evaluation mode."""
     device = torch.device(device)
-    copied = precision.place(copy.deepcopy(network), device).eval()
+    return outputs_of(precision.place(copy.deepcopy(network), device).eval(), examples, precision, device)
+
+
+def outputs_of(network: nn.Module, examples: Examples, precision: Precision, device: torch.device) -> Tensor:
+    """As :func:`predict`, of ``network`` itself, which is in evaluation mode and placed on ``device``."""
     with isolated_generators(device), torch.inference_mode():
-        outputs = [precision.outputs(copied, inputs).cpu() for inputs, _ in examples.batches(BATCH, device=device)]
+        outputs = [precision.outputs(network, inputs).cpu() for inputs, _ in examples.batches(BATCH, device=device)]
     return torch.cat(outputs)
 
 
@@ -100,6 +111,11 @@ def measure(
     if layers := progressive_layers(network):
         raise NetworkError(f"layer {next(iter(layers))!r} is progressive: collapse the network, then measure it")
     outputs = predict(network, examples, precision=precision, device=device)
+    return judged(outputs, examples, dense_outputs, task, split)
+
+
+def judged(outputs: Tensor, examples: Examples, dense_outputs: Tensor | None, task: Task, split: str) -> Measurement:
+    """What :func:`measure` says of a network with these outputs."""
     bad = ~outputs.reshape(len(outputs), -1).isfinite().all(1)
     if bad.any():
         raise NonFiniteError(

@@ -41,7 +41,7 @@ def attach(
     for index, name in enumerate(names):
         dense, factors = copied.get_submodule(name), bases[name].factors(configuration[name])
         layers[dense] = ProgressiveLayer.of(dense, factors, fade, depth=index / max(len(names) - 1, 1))
-    return _substitute(copied, layers)
+    return substitute(copied, layers)
 
 
 def progressive_layers(network: nn.Module) -> dict[str, ProgressiveLayer]:
@@ -83,10 +83,10 @@ def collapse(network: nn.Module, form: Form) -> nn.Module:
             )
     copied = copy.deepcopy(network)
     layers: dict[nn.Module, nn.Module] = {layer: layer.deployed(form) for layer in progressive_layers(copied).values()}
-    return _substitute(copied, layers).eval()
+    return substitute(copied, layers).eval()
 
 
-def _substitute(network: nn.Module, replacements: Mapping[nn.Module, nn.Module]) -> nn.Module:
+def substitute(network: nn.Module, replacements: Mapping[nn.Module, nn.Module]) -> nn.Module:
     """``network`` with modules replaced in every place where they stand, itself perhaps."""
     for parent in list(network.modules()):
         for name, child in parent._modules.items():  # named_children() would name a shared child once

@@ -3,7 +3,7 @@
 import copy
 import math
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -24,10 +24,18 @@ from .training_state import Progress, load_state, save_state
 
 LOOK_EVERY = 25  # steps between two looks at the losses: a look waits for the device
 
+#: (network, step) → once for each pass of that step, the network set up for it; gradients of the passes are summed
+Passes = Callable[[nn.Module, int], Iterable[None]]
+
+
+def one_pass(network: nn.Module, step: int) -> Iterable[None]:
+    """The network as it is, once per step."""
+    return (None,)
+
 
 @dataclass(frozen=True)
 class FineTuned:
-    """What a fine-tuning was.
+    """What a fine-tuning was, or was until it ended early.
 
     Attributes:
         milestones: one for every step that the fractions asked for come to, in order; fractions that round to the
@@ -44,6 +52,17 @@ class FineTuned:
     trainable_params: int = 0
     peak_memory: float = 0.0
 
+    @classmethod
+    def of(cls, progress: Progress) -> "FineTuned":
+        """From how far it has come."""
+        return cls(
+            tuple(progress.milestones),
+            progress.seconds,
+            progress.seconds / max(1, progress.step),
+            progress.trainable_params,
+            progress.peak_memory,
+        )
+
 
 def fine_tune(
     network: nn.Module,
@@ -56,21 +75,29 @@ def fine_tune(
     seed: int = 0,
     precision: Precision = FLOAT32,
     device: torch.device | str = "cpu",
+    passes: Passes = one_pass,
+    settings: Mapping[str, str] | None = None,
     milestones: Sequence[float] = (),
     on_milestone: Callable[[nn.Module], float | None] | None = None,
     checkpoint: Path | None = None,
+    checkpoint_every: int | None = None,
     on_step: Callable[[int, int], None] | None = None,
+    progress: Progress | None = None,
 ) -> FineTuned:
     """Trains ``network`` itself, to λ = 0. Equal arguments give equal weights on one machine with as many threads.
 
     Args:
         teacher: the dense network to distil from, left as it is; without one, the task's loss alone.
         seed: of the order of images, of their augmentation, and of what the network draws (dropout).
+        passes: what runs in a step, on the same images; the teacher is asked once. Must follow from the step alone.
+        settings: what else makes this run this run, of ``passes``, say; a checkpoint with other ones is refused.
         milestones: fractions of the steps, in (0, 1].
         on_milestone: called with the network at those milestones where λ = 0 everywhere; returns its accuracy on
             the search split. Must leave the network as it is.
         checkpoint: written after each epoch and at the end; where it exists at the start, the run goes on from it.
+        checkpoint_every: steps between two checkpoints, in the place of an epoch.
         on_step: called with (steps done, steps in all) after each step; what it raises ends the run.
+        progress: a new one, kept up to date: what is left of a run that an exception ends.
 
     Raises:
         NonFiniteError: a loss or a weight became infinite or NaN.
@@ -78,7 +105,7 @@ def fine_tune(
         WeightsError, StudyChangedError: the checkpoint is corrupt, or of another run.
     """
     device = torch.device(device)
-    steps, epoch = recipe.steps, max(1, len(train) // recipe.batch)
+    steps, epoch = recipe.steps, checkpoint_every or max(1, len(train) // recipe.batch)
     looks = {max(1, round(fraction * steps)) for fraction in milestones}
     precision.place(network, device)
     teacher = _teacher(teacher, recipe, precision, device)
@@ -92,10 +119,11 @@ def fine_tune(
         "precision": precision.name,
         "training data": train.fingerprint,
         "trainable weights": str(trainable),
-    }
-    progress = Progress()
+    } | dict(settings or {})
+    progress = Progress() if progress is None else progress
     if checkpoint is not None and checkpoint.exists():
-        progress = load_state(checkpoint, run, network, optimizer)
+        vars(progress).update(vars(load_state(checkpoint, run, network, optimizer)))
+    progress.trainable_params = trainable
     losses: list[Tensor] = []
 
     with isolated_generators(device), repeatable_kernels(), only_learning(network, parameters):
@@ -109,22 +137,28 @@ def fine_tune(
             for group in optimizer.param_groups:
                 group["lr"] = learning_rate(recipe, step)
             seed_generators(device, seed, step)
-            loss = _loss(network, teacher, inputs, targets, recipe, task, precision)
-            if not losses:
-                memory.look()
-            loss.backward()
+            truth = None if teacher is None else _answer(teacher, inputs, precision)
+            of_step: list[Tensor] = []
+            for _ in passes(network, step):
+                loss = _loss(precision.outputs(network, inputs), truth, targets, recipe, task)
+                if not losses:
+                    memory.look()
+                loss.backward()
+                of_step.append(loss.detach())
             nn.utils.clip_grad_norm_(parameters, recipe.clip)
             optimizer.step()
             optimizer.zero_grad(set_to_none=True)
-            losses.append(loss.detach())
+            losses.append(torch.stack(of_step).mean())
 
             progress.step = step + 1
             at_epoch = checkpoint is not None and (progress.step % epoch == 0 or progress.step == steps)
             if len(losses) == LOOK_EVERY or progress.step in looks or at_epoch or progress.step == steps:
-                _book(losses, progress, recipe)
-                memory.look()
-                progress.peak_memory = max(progress.peak_memory, memory.mebibytes)
-                progress.seconds += time.perf_counter() - clock
+                try:
+                    _book(losses, progress, recipe)
+                finally:  # where a loss is not finite, too
+                    memory.look()
+                    progress.peak_memory = max(progress.peak_memory, memory.mebibytes)
+                    progress.seconds += time.perf_counter() - clock
                 if progress.step in looks:
                     decay = set_decay(network, schedule, progress.step / steps)
                     accuracy = on_milestone(network) if on_milestone is not None and decay == 0 else None
@@ -139,9 +173,7 @@ def fine_tune(
         raise NonFiniteError(
             f"a weight is infinite or NaN after the last of {steps} steps: {_remedy(recipe, steps - 1)}"
         )
-    return FineTuned(
-        tuple(progress.milestones), progress.seconds, progress.seconds / steps, trainable, progress.peak_memory
-    )
+    return FineTuned.of(progress)
 
 
 def _teacher(teacher: nn.Module | None, recipe: Recipe, precision: Precision, device: torch.device) -> nn.Module | None:
@@ -151,16 +183,15 @@ def _teacher(teacher: nn.Module | None, recipe: Recipe, precision: Precision, de
     return precision.place(copy.deepcopy(teacher), device).requires_grad_(False).eval()
 
 
-def _loss(
-    network: nn.Module, teacher: nn.Module | None, inputs: Tensor, targets: Tensor,
-    recipe: Recipe, task: Task, precision: Precision,
-) -> Tensor:  # fmt: skip
-    """(1 − d)·loss + d·divergence from the teacher."""
-    outputs = precision.outputs(network, inputs)
-    if teacher is None:
-        return task.loss(outputs, targets)
+def _answer(teacher: nn.Module, inputs: Tensor, precision: Precision) -> Tensor:
     with torch.no_grad():  # not inference_mode, whose tensors backward may not read
-        truth = precision.outputs(teacher, inputs)
+        return precision.outputs(teacher, inputs)
+
+
+def _loss(outputs: Tensor, truth: Tensor | None, targets: Tensor, recipe: Recipe, task: Task) -> Tensor:
+    """(1 − d)·loss + d·divergence from the teacher's answer."""
+    if truth is None:
+        return task.loss(outputs, targets)
     loss = recipe.distillation * task.distil(outputs, truth, recipe.temperature)
     return loss if recipe.distillation == 1 else loss + (1 - recipe.distillation) * task.loss(outputs, targets)
 

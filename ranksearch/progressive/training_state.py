@@ -24,6 +24,7 @@ class Progress:
         milestones: those passed.
         loss_sum, losses: of the steps since the last milestone.
         peak_memory: in MiB, the largest so far.
+        trainable_params: number of weights that learn.
     """
 
     step: int = 0
@@ -32,6 +33,7 @@ class Progress:
     loss_sum: float = 0.0
     losses: int = 0
     peak_memory: float = 0.0
+    trainable_params: int = 0
 
     def pass_milestone(self, batch: int, decay: float, accuracy: float | None) -> None:
         """Books a milestone here, with the mean loss since the last one."""

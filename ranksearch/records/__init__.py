@@ -1,9 +1,11 @@
 """What is known of a study and of each trial, as plain frozen values that become JSON. No torch, no Optuna."""
 
+from .elastic_record import ElasticRecord
 from .rank_file import RankFile, require_fit
 from .recipe import Recipe
 from .schedule import NO_DECAY, SCHEDULES, DecaySchedule
-from .study_record import ClosedFormPoint, StudyHistory, StudyRecord, Trial
+from .screened_candidate import CHEAP_STAGES, CheapStage, ScreenedCandidate
+from .study_record import ClosedFormPoint, Room, StudyHistory, StudyRecord, Trial
 from .trial_record import (
     Machine,
     Measurement,
@@ -15,15 +17,20 @@ from .trial_record import (
 )
 
 __all__ = [
+    "CHEAP_STAGES",
     "NO_DECAY",
     "SCHEDULES",
+    "CheapStage",
     "ClosedFormPoint",
     "DecaySchedule",
+    "ElasticRecord",
     "Machine",
     "Measurement",
     "Milestone",
     "RankFile",
     "Recipe",
+    "Room",
+    "ScreenedCandidate",
     "StudyHistory",
     "StudyRecord",
     "TrainingCost",

@@ -10,8 +10,10 @@ from ..errors import StudyFileError, nearest
 
 Optimizer = Literal["sgd", "adamw"]
 Learn = Literal["adapters", "adapters+norm", "all"]
+Init = Literal["decomposition", "elastic"]
 OPTIMIZERS: tuple[Optimizer, ...] = get_args(Optimizer)
 LEARN: tuple[Learn, ...] = get_args(Learn)
+INIT: tuple[Init, ...] = get_args(Init)
 
 #: keys, whether a finite number fits, and the law in words
 RANGES: tuple[tuple[tuple[str, ...], Callable[[float], bool], str], ...] = (
@@ -39,6 +41,8 @@ class Recipe(msgspec.Struct, frozen=True, kw_only=True):
             (Hinton et al. 2015); the rest is the task's own loss.
         temperature: of the softening, > 0.
         learn: ``"adapters"``, ``"adapters+norm"`` (with biases), or ``"all"``; the frozen W₀ never learns.
+        init: where the adapter starts: the layer's truncated ``"decomposition"``, or its slice of the study's
+            ``"elastic"`` adapter, with the norms and biases that came with it.
     """
 
     images: int = 64_000
@@ -52,10 +56,12 @@ class Recipe(msgspec.Struct, frozen=True, kw_only=True):
     distillation: float = 0.9
     temperature: float = 4.0
     learn: Learn = "adapters+norm"
+    init: Init = "decomposition"  # also of records that are older than the elastic adapter
 
     def __post_init__(self) -> None:
-        for key, value, allowed in (("optimizer", self.optimizer, OPTIMIZERS), ("learn", self.learn, LEARN)):
-            if value not in allowed:
+        choices = {"optimizer": OPTIMIZERS, "learn": LEARN, "init": INIT}
+        for key, allowed in choices.items():
+            if (value := getattr(self, key)) not in allowed:
                 raise StudyFileError(f"training.{key} = {value!r} is unknown{nearest(str(value), allowed)}")
         for keys, fits, law in RANGES:
             for key in keys:

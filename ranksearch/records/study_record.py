@@ -8,9 +8,12 @@ import msgspec
 
 from ..layers import Form, NetworkSpec, RankConfiguration
 from ..pareto import Box, non_dominated
+from .elastic_record import ElasticRecord
+from .screened_candidate import ScreenedCandidate
 from .trial_record import Machine, Measurement, TrialRecord
 
 State = Literal["complete", "failed", "running", "waiting", "stopped"]
+Room = Literal["trials", "baselines", "confirmations", "finalists"]
 
 
 class ClosedFormPoint(msgspec.Struct, frozen=True):
@@ -70,19 +73,34 @@ class Trial(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class StudyHistory(msgspec.Struct, frozen=True, kw_only=True):
-    """A study and its siblings, as read from the storage in one go."""
+    """A study and its siblings, as read from the storage in one go.
+
+    Attributes:
+        confirmations: points of the front, trained and measured again with further seeds.
+        finalists: full-length trainings, measured on the test split.
+        elastic: the shared training of the elastic adapter, where it is over.
+        screen: candidates of the cheap stages, where they were asked for: there may be thousands.
+    """
 
     study: StudyRecord
     trials: tuple[Trial, ...] = ()
     baselines: tuple[Trial, ...] = ()
+    confirmations: tuple[Trial, ...] = ()
     finalists: tuple[Trial, ...] = ()
+    elastic: ElasticRecord | None = None
+    screen: tuple[ScreenedCandidate, ...] = ()
 
-    def finished(self, room: Literal["trials", "baselines", "finalists"] = "trials") -> tuple[Trial, ...]:
-        """Trials that finished with a record of their own, copies left out, in the order of finishing."""
-        rows = [t for t in getattr(self, room) if t.state == "complete" and t.record and t.record.copy_of is None]
+    def ended(self, room: Room = "trials") -> tuple[Trial, ...]:
+        """Trials that finished or were stopped early, with a record of their own, in the order of ending; no copies."""
+        rows = [t for t in getattr(self, room) if t.state in ("complete", "stopped")]
+        rows = [t for t in rows if t.record and t.record.copy_of is None]
         return tuple(sorted(rows, key=lambda t: (t.finished.timestamp() if t.finished else math.inf, t.number)))
 
-    def front(self, room: Literal["trials", "baselines", "finalists"] = "trials") -> tuple[Trial, ...]:
+    def finished(self, room: Room = "trials") -> tuple[Trial, ...]:
+        """Trials that finished with a record of their own, copies left out, in the order of finishing."""
+        return tuple(t for t in self.ended(room) if t.state == "complete")
+
+    def front(self, room: Room = "trials") -> tuple[Trial, ...]:
         """Finished trials that no other one of the room is better than, in all objectives; a useless one never is."""
         rows = [(t, t.record.objectives(self.study.objectives)) for t in self.finished(room) if t.record]
         rows = [(t, point) for t, point in rows if t.record and not t.record.failure]

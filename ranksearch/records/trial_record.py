@@ -27,7 +27,7 @@ class Measurement(msgspec.Struct, frozen=True):
     Attributes:
         accuracy: top-1 as a fraction in [0, 1], or the user's own metric.
         distance: mean KL divergence from the dense network's outputs (nats), ≥ 0; mean squared output
-            error where the loss is the user's own; none where the outputs were not finite.
+            error where the loss is the user's own; none where the outputs were not finite, or nobody looked.
         split: ``"search"`` or ``"test"``.
         images: size of the split.
 
@@ -70,14 +70,16 @@ class Machine(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class TrialRecord(msgspec.Struct, frozen=True, kw_only=True):
-    """One finished trial, of the search, its baselines or its finalists.
+    """One finished trial, of the search, its baselines, its confirmations or its finalists.
 
     Attributes:
         origin: who proposed the configuration: ``"sampler"``, ``"closed form"``, ``"baseline uniform@4"``,
-            ``"finalist"``, ``"dense control"``.
+            ``"trial 7"`` of a confirmation, ``"finalist"``, ``"dense control"``.
         plain, pivoted: cost by either count; ``form`` says which one the study counts.
         measured: on the split named inside; the exported network is the measured one.
         failure: empty, or why the configuration counts as useless (a non-finite loss): accuracy is 0 then.
+        stopped: empty, or why it was ended before its time: what was measured is its last milestone then.
+        stages: what the cheap stages of the search said of the same ranks, by :data:`CheapStage`.
         copy_of: number of the trial that measured the same configuration, whose values were copied.
     """
 
@@ -94,6 +96,8 @@ class TrialRecord(msgspec.Struct, frozen=True, kw_only=True):
     seed: int
     origin: str = "sampler"
     failure: str = ""
+    stopped: str = ""
+    stages: dict[str, Measurement] = {}
     copy_of: int | None = None
 
     @property
@@ -117,7 +121,10 @@ class TrialRecord(msgspec.Struct, frozen=True, kw_only=True):
 
 def trial_key(configuration: RankConfiguration, schedule: DecaySchedule, recipe: Recipe) -> str:
     """Names what a trial measures: equal keys mean the same ranks, schedule and recipe."""
-    settings = msgspec.json.encode((schedule.canonical(), recipe), order="sorted")
+    trained = msgspec.structs.asdict(recipe)
+    if recipe.init == "decomposition":
+        del trained["init"]  # keys older than the elastic adapter stay what they were
+    settings = msgspec.json.encode((schedule.canonical(), trained), order="sorted")
     return hashlib.sha256(configuration.digest.encode() + settings).hexdigest()[:16]
 
 

@@ -32,6 +32,7 @@ class FrontData:
         dense: accuracy of the dense network on the search split, percent.
         front: trials that no other dominates; ``staircase`` where they are a front of this very plane.
         others: the other trials; failed ones are left out everywhere.
+        stopped: trials that were ended early, at the accuracy of their last milestone.
         baselines: by name.
         closed_form: allocations without training.
         finalists: after full-length fine-tuning, on the test split, mean and standard deviation over seeds.
@@ -43,6 +44,7 @@ class FrontData:
     front: Points
     staircase: bool
     others: Points
+    stopped: Points
     baselines: dict[str, Points]
     closed_form: Points
     finalists: Points
@@ -50,7 +52,7 @@ class FrontData:
     @property
     def searched(self) -> Points:
         """Everything measured on the search split."""
-        return tuple(chain(self.front, self.others, self.closed_form, *self.baselines.values()))
+        return tuple(chain(self.front, self.others, self.stopped, self.closed_form, *self.baselines.values()))
 
     @property
     def bottom(self) -> float:
@@ -62,7 +64,8 @@ class FrontData:
 def front_data(view: StudyView) -> FrontData:
     """What the figure shows of one study."""
     study, dense = view.study, view.study.dense.accuracy
-    others = view.trials[(view.trials["failure"] == "") & ~view.trials["on_front"]]
+    stopped = view.trials["stopped"] != ""
+    others = view.trials[(view.trials["failure"] == "") & ~view.trials["on_front"] & ~stopped]
     return FrontData(
         study=study.name,
         box=study.box,
@@ -70,6 +73,7 @@ def front_data(view: StudyView) -> FrontData:
         front=_points(view.front, dense),
         staircase=set(study.objectives) == {"accuracy", "compression_ratio"},
         others=_points(others.sort_values("compression_ratio"), dense),
+        stopped=_points(view.trials[stopped].sort_values("compression_ratio"), dense),
         baselines={str(name): _points(rows, dense) for name, rows in view.baselines.groupby("baseline")},
         closed_form=tuple(
             Point(
@@ -96,6 +100,7 @@ def _points(rows: pd.DataFrame, dense: float) -> Points:
             "<br>".join(
                 (
                     f"<b>trial {row['number']}</b> · {plotly_text(row['origin'])}",
+                    *([f"stopped {plotly_text(row['stopped'])}"] if row["stopped"] else []),
                     _accuracy(row["accuracy"], dense),
                     f"{times(row['compression_ratio_pivoted'])} pivoted"
                     f" · {times(row['compression_ratio_plain'])} plain",

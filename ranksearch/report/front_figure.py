@@ -80,6 +80,15 @@ def _traces(data: FrontData, colour: str, alone: bool) -> Iterator[tuple[str, go
             marker={"size": 7, "color": colour, "opacity": opacity},
         ),
     )
+    yield (
+        "stopped",
+        _scatter(
+            data.stopped,
+            2,
+            mode="markers",
+            marker={"size": 6, "symbol": "x-thin", "line": {"width": 1, "color": colour}, "opacity": opacity},
+        ),
+    )
     shade = light("faint") if alone else colour
     yield (
         "untrained",

@@ -39,6 +39,8 @@ def _caption(views: Sequence[StudyView], data: Sequence[FrontData]) -> str:
         parts.append("shaded: what the front dominates of it")
     if any(d.finalists for d in data):
         parts.append("stars: fine-tuned at full length, mean ± standard deviation on the test split")
+    if any(d.stopped for d in data):
+        parts.append("crosses: stopped early, at the accuracy they had then")
     if below:
         parts.append(f"{plural(below, 'network')} below the picture (double-click shows all)")
     return sentence(parts)

@@ -16,12 +16,14 @@ from plotly.offline import get_plotlyjs
 from ..errors import ReportError
 from ..records import StudyHistory
 from .blocks import Chart, Section
+from .confirmed_section import confirmed_section
 from .finalists_section import finalists_section
 from .front_section import front_section, networks_section
 from .headline import headline
 from .layers_section import layers_section
 from .palette import STUDIES, dark_colours, style_sheet
 from .protocol_section import protocol_section
+from .screen_section import screen_section
 from .search_section import ranks_section, schedules_section, volume_section
 from .study_view import StudyView
 from .trials_section import trials_section
@@ -32,9 +34,11 @@ def sections(views: Sequence[StudyView], study_files: Mapping[str, str]) -> tupl
     return (
         front_section(views),
         networks_section(views, study_files),
+        confirmed_section(views),
         ranks_section(views),
         volume_section(views),
         schedules_section(views),
+        screen_section(views),
         finalists_section(views),
         layers_section(views),
         trials_section(views),

@@ -5,7 +5,7 @@ from functools import cached_property
 
 import pandas as pd
 
-from ..front import finalist_table, front, trial_table
+from ..front import confirmed_table, finalist_table, front, stage_table, trial_table
 from ..records import StudyHistory, StudyRecord, Trial
 
 
@@ -23,11 +23,12 @@ class StudyView:
     def rooms(self) -> dict[str, tuple[Trial, ...]]:
         """The rows of the study and its siblings as stored, whatever became of them."""
         h = self.history
-        return {"search": h.trials, "baselines": h.baselines, "finalists": h.finalists}
+        named = {"search": h.trials, "baselines": h.baselines, "confirmations": h.confirmations}
+        return named | {"finalists": h.finalists}
 
     @cached_property
     def trials(self) -> pd.DataFrame:
-        """Every trial that finished with a measurement of its own, failed ones included, in order of finishing."""
+        """Every trial that ended with a measurement of its own, failed and stopped ones too, in order of ending."""
         return trial_table(self.history)
 
     @cached_property
@@ -43,9 +44,19 @@ class StudyView:
         return table.assign(baseline=table["origin"].map(baseline_name))
 
     @cached_property
+    def confirmed(self) -> pd.DataFrame:
+        """The front with what further seeds measured; see :func:`ranksearch.front.confirmed_table`."""
+        return confirmed_table(self.history)
+
+    @cached_property
     def finalists(self) -> pd.DataFrame:
         """Every finalist, from the largest network to the smallest."""
         return finalist_table(self.history)
+
+    @cached_property
+    def stages(self) -> pd.DataFrame:
+        """How well the cheap stages foretell the trained networks; without rows where none was asked."""
+        return stage_table(self.trials)
 
 
 def baseline_name(origin: str) -> str:

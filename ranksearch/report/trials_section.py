@@ -24,7 +24,7 @@ def trials_section(views: Sequence[StudyView]) -> Section:
 def outcome(trial: Trial) -> tuple[str, str]:
     """What became of a trial, in a word, and the reason where there is one."""
     if trial.state != "complete" or trial.record is None:
-        return trial.state, trial.reason
+        return trial.state, trial.record.stopped if trial.record else trial.reason
     if trial.record.copy_of is not None:
         return "copied", "the same configuration had been measured"
     return ("useless", trial.record.failure) if trial.record.failure else ("finished", "")

@@ -1,13 +1,8 @@
 """``weights = "train"``: the dense network trained by the study file's recipe, once, and cached."""
 
 import copy
-import hashlib
 import logging
-import os
-from pathlib import Path
 
-import msgspec
-import platformdirs
 import torch
 from torch import nn
 
@@ -15,21 +10,17 @@ from ..networks import Splits, load_weights, save_weights, weights_fingerprint
 from ..progressive import CLASSIFICATION, fine_tune, probe_precision
 from ..records import NO_DECAY
 from ..study import StudyFile
+from .cache import cache_file
 
 log = logging.getLogger(__name__)
-
-
-def cache_folder() -> Path:
-    """Where costly intermediate results lie: ``RANKSEARCH_CACHE``, or the platform's cache folder."""
-    return Path(os.environ.get("RANKSEARCH_CACHE") or platformdirs.user_cache_dir("ranksearch"))
 
 
 def train_dense(network: nn.Module, splits: Splits, study: StudyFile, device: torch.device) -> nn.Module:
     """The trained network, from the cache where the same initialisation, recipe and data met before."""
     recipe = study.network.training.recipe(len(splits.train))
-    made_of = (study.network.model, study.network.arguments, weights_fingerprint(network))
-    what = msgspec.json.encode((*made_of, recipe, splits.train.fingerprint, study.data.augment, study.search.seed))
-    path = cache_folder() / "dense" / f"{hashlib.sha256(what).hexdigest()[:16]}.safetensors"
+    network_is = (study.network.model, study.network.arguments, weights_fingerprint(network))
+    training_is = (recipe, splits.train.fingerprint, study.data.augment, study.search.seed)
+    path = cache_file("dense", (*network_is, *training_is))
     if not path.exists():
         log.info("training the dense network once: %s images; it will lie in %s", f"{recipe.images:,}", path)
         trained = copy.deepcopy(network).to(device)

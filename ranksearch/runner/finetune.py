@@ -12,7 +12,7 @@ import msgspec
 from ..decomposition import Decomposition, Hooi
 from ..export import save_compressed
 from ..layers import Dense, RankConfiguration
-from ..records import NO_DECAY, RankFile, Recipe, TrialRecord, require_fit, trial_key
+from ..records import NO_DECAY, RankFile, Recipe, TrialRecord, require_fit
 from .session import Session
 from .subject import Subject
 from .trial import Plan, run_trial
@@ -36,9 +36,12 @@ def plans(
     for name, ranks in files.items():
         require_fit(ranks.configuration, subject.spec, name)
         recipe = msgspec.structs.replace(ranks.recipe, images=images, **changes)
-        controls[msgspec.structs.replace(recipe, learn="all")] = None
+        controls[msgspec.structs.replace(recipe, learn="all", init="decomposition")] = None
+        schedule = ranks.schedule
+        if recipe.init == "elastic":  # what starts trained cannot start at zero
+            schedule = msgspec.structs.replace(schedule, fade="residual")
         for seed in range(seeds):
-            yield Plan(ranks.configuration, ranks.schedule, recipe, seed, f"finalist {name}"), ranks
+            yield Plan(ranks.configuration, schedule, recipe, seed, f"finalist {name}"), ranks
     dense = RankConfiguration({name: Dense(CONTROL) for name in subject.spec.names})
     for recipe in controls:
         for seed in range(seeds):
@@ -63,26 +66,34 @@ def finetune(
 
     Args:
         hooi: start from a HOOI of each layer (TensorLy) in the place of the nested bases; named in the origin.
+
+    Raises:
+        StudyFileError: before any training: a file starts from the elastic adapter, and the study has none.
     """
     subject, records = session.subject, []
-    bases: Mapping[str, Decomposition] = session.bases
+    hooi_bases: Mapping[str, Decomposition] = {}
     if hooi:
-        bases = {n: Hooi(b, subject.network.get_parameter(f"{n}.weight")) for n, b in session.bases.items()}
+        hooi_bases = {n: Hooi(b, subject.network.get_parameter(f"{n}.weight")) for n, b in session.bases.items()}
         files = {f"{name} (HOOI)": ranks for name, ranks in files.items()}
+        changes = {**changes, "init": "decomposition"}
     todo = list(plans(subject, files, epochs=epochs, seeds=seeds, changes=changes))  # refuses before training any
+    for plan, _ in todo:
+        session.start(plan.recipe.init)
     finished = session.ledger.history().finished("finalists")
     earlier = {run_name(r, r.key, r.seed): r for r in (t.record for t in finished) if r}
     folder.mkdir(parents=True, exist_ok=True)
     for plan, ranks in todo:
-        run = run_name(plan, trial_key(plan.configuration, plan.schedule, plan.recipe), plan.seed)
+        run = run_name(plan, plan.key, plan.seed)
         record = earlier.get(run)
         if record is None:
             checkpoint = folder / f"{run}.checkpoint"
+            network, bases = session.start(plan.recipe.init)
             compressed, record = run_trial(
                 subject,
-                bases,
+                hooi_bases or bases,
                 plan,
                 session.form,
+                network=network,
                 stage=subject.final_stage,
                 checkpoint=checkpoint,
                 on_step=(lambda done, of, plan=plan: on_step(plan, done, of)) if on_step else None,  # type: ignore[misc]
@@ -92,7 +103,7 @@ def finetune(
                     ranks, measured=record.measured, recipe=plan.recipe, form=session.form
                 )
                 save_compressed(compressed, measured, folder / f"{run}.safetensors")
-            session.ledger.add_finalist(record)
+            session.ledger.add("finalists", record)
             checkpoint.unlink(missing_ok=True)
             earlier[run] = record
         records.append(record)

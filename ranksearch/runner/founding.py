@@ -104,6 +104,7 @@ def enqueue_baselines(session: Session) -> list[str]:
         What was left out, and why: a ratio that a baseline cannot reach.
     """
     schedule, recipe = session.variables.default_training()
+    recipe = msgspec.structs.replace(recipe, init="decomposition")  # what others have is no adapter trained for us
     left_out = []
     for name in session.study.search.baselines:
         allocator = ALLOCATORS[name]

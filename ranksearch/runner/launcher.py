@@ -8,10 +8,11 @@ import time
 from rich.console import Console
 
 from ..errors import RanksearchError, StorageError
-from ..records import StudyHistory
+from ..records import Room, StudyHistory
 from ..study import Ledger, StudyFile
 from .progress import Display, Pace, display
 
+ROOMS: tuple[Room, ...] = ("trials", "baselines")  # what workers work on
 LOOK = 0.5  # seconds between two looks at the workers
 GRACE = 30  # seconds a worker may take to hand its trial back
 
@@ -63,12 +64,12 @@ def run_workers(study: StudyFile, number: int, arguments: list[str], ledger: Led
 
 
 def _numbers(history: StudyHistory) -> set[tuple[str, int]]:
-    return {(room, t.number) for room in ("trials", "baselines") for t in history.finished(room)}
+    return {(room, t.number) for room in ROOMS for t in history.ended(room)}
 
 
 def _show_new(history: StudyHistory, shown: set[tuple[str, int]], shows: Display) -> set[tuple[str, int]]:
-    for room in ("trials", "baselines"):
-        for trial in history.finished(room):
+    for room in ROOMS:
+        for trial in history.ended(room):
             if (room, trial.number) not in shown and trial.record:
                 shows.finished(history, trial.record, trial.number, room)
     return _numbers(history)

@@ -27,6 +27,11 @@ class NetworkStore:
         beside = Path(file) if scheme == "sqlite" else study.folder / f"{study.name}.db"
         return cls(beside.with_suffix(".networks"))
 
+    @property
+    def elastic(self) -> Path:
+        """The study's elastic adapter."""
+        return self.folder / "elastic.safetensors"
+
     def path(self, key: str) -> Path:
         return self.folder / f"{key}.safetensors"
 

@@ -14,12 +14,13 @@ from torch import Tensor, nn
 
 from ..errors import DataError
 from ..export import load_compressed
-from ..front import finalist_table, front, trial_table
+from ..front import confirmed_table, finalist_table, front, trial_table
 from ..networks import given_splits
 from ..progressive import Task
 from ..records import RankFile, StudyHistory
 from ..report import front_figure, write_report
 from ..study import parse_study
+from .confirm import confirm
 from .device import torch_device
 from .finetune import finetune
 from .search import run_session
@@ -38,7 +39,7 @@ class Study:
     @property
     def history(self) -> StudyHistory:
         """Everything in the storage, read now."""
-        return self.session.ledger.history()
+        return self.session.ledger.history(screen=True)
 
     def table(self) -> pd.DataFrame:
         """All finished trials, one row each; see :func:`ranksearch.front.trial_table`."""
@@ -68,6 +69,11 @@ class Study:
         """The measured compressed network of one point, in evaluation mode."""
         (number, ranks), *_ = selected(self.history, select)
         return load_compressed(self.session.subject.network, self.session.store.find(number, ranks))
+
+    def confirm(self, seeds: int = 2) -> pd.DataFrame:
+        """Trains every point of the front again with further seeds; see :func:`ranksearch.front.confirmed_table`."""
+        confirm(self.session, seeds, Budget(0), Console(quiet=True))
+        return confirmed_table(self.history)
 
     def finetune(self, select: str = "knee", *, epochs: int, seeds: int = 1, **changes: Any) -> pd.DataFrame:
         """Trains selected points to full length beside a dense control; test accuracies by configuration.
@@ -101,8 +107,11 @@ def search(
     ranks: Mapping[str, Any] | None = None,
     schedule: Mapping[str, Any] | None = None,
     training: Mapping[str, Any] | None = None,
+    elastic: Mapping[str, Any] | None = None,
+    screen: Mapping[str, Any] | None = None,
     baselines: Sequence[str] = (),
     sampler: str = "tpe",
+    stop: str = "none",
     seed: int = 0,
     device: str | None = None,
     folder: str | Path | None = None,
@@ -122,8 +131,9 @@ def search(
         metric: (outputs, targets) of a whole split → number; top-1 accuracy unless given. Scaled from
             ``metric_range`` (worst to best by ``direction``) to [0, 1], it takes accuracy's place everywhere.
         normalize, augment: as in a study file's ``[data]``, for uint8 images.
-        ranks, schedule, training: entries of those sections of a study file, values or ranges, such as
+        ranks, schedule, training, elastic, screen: entries of those sections of a study file, values or ranges, such as
             ``training={"images": 6400, "lr": {"low": 0.005, "high": 0.1, "log": True}}``.
+        stop: rule by which hopeless trials are ended early: ``none``, ``neighbours``, ``domination``.
         folder: where storage and networks are kept; a temporary folder unless given.
         quiet: print nothing.
 
@@ -169,7 +179,16 @@ def search(
         "ranks": {"ratio": list(ratio), "accuracy_floor": accuracy_floor, **(ranks or {})},
         "schedule": dict(schedule or {}),
         "training": dict(training or {}),
-        "search": {"trials": trials, "sampler": sampler, "seed": seed, "baselines": list(baselines)},
+        "elastic": dict(elastic or {}),
+        "screen": dict(screen or {}),
+        "search": {
+            "trials": trials,
+            "minutes": minutes,
+            "sampler": sampler,
+            "stop": stop,
+            "seed": seed,
+            "baselines": list(baselines),
+        },
     }
     study = parse_study(table, where / f"{name}.toml")
     task = Task.of(loss, metric, direction, metric_range)

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
 
-from ..records import StudyHistory, TrialRecord
+from ..records import Room, StudyHistory, TrialRecord
 
 
 def duration(seconds: float) -> str:
@@ -70,15 +70,16 @@ class Display:
     bar: Progress | None = None
     tasks: dict[str, TaskID] = field(default_factory=dict)
 
-    def finished(self, history: StudyHistory, record: TrialRecord, number: int, room: str = "trials") -> None:
-        """A trial has finished."""
+    def finished(self, history: StudyHistory, record: TrialRecord, number: int, room: Room = "trials") -> None:
+        """A trial has finished, or was stopped."""
         pace = self.paces[room]
-        pace.done = len(history.finished(room))  # type: ignore[arg-type]
+        pace.done = len(history.ended(room))
         for other in self.paces.values():
             if other is not pace and other.done <= other.before:
                 other.began = time.monotonic()  # its turn has not come yet
         left = duration(pace.remaining(history.study.seconds_per_trial))
         what = record.failure or f"{record.measured.accuracy:.2%} at {record.counted.compression_ratio:.2f}×"
+        what += f", stopped {record.stopped}" if record.stopped else ""
         if self.bar:
             self.bar.update(self.tasks[room], completed=pace.done, description=f"{summary(history)}; {left} left")
         else:

@@ -9,11 +9,11 @@ import optuna
 from rich.console import Console
 
 from ..errors import StudyFileError
-from ..front import front, study_table, trial_table, write_table
+from ..front import confirmed_table, front, study_table, trial_table, write_table
 from ..records import StudyHistory
 from ..report import write_report
 from ..study import Ledger, SearchSection, StudyFile, open_storage, reaching, read_study, template
-from .tables import finalists_table, front_table
+from .tables import confirmed_text, finalists_table, front_table
 
 
 def opened_file(path: Path, overrides: Mapping[str, Any]) -> StudyFile:
@@ -44,23 +44,28 @@ def write_template(output: Path, *, model: str, data: str, weights: str, force: 
     output.write_text(template(model, data, name=output.stem, weights=weights, search=500))
 
 
-def read_history(study: StudyFile) -> StudyHistory:
+def read_history(study: StudyFile, *, screen: bool = False) -> StudyHistory:
     """Everything in the study's storage; it must have been made.
+
+    Args:
+        screen: also the candidates of the screen.
 
     Raises:
         StudyFileError: there is no such study yet.
         StorageError: the storage cannot be reached.
     """
     with reaching(study.storage_url):
-        return Ledger(open_storage(study.storage_url, create=False), study.name).history()
+        return Ledger(open_storage(study.storage_url, create=False), study.name).history(screen=screen)
 
 
 def show_front(study: StudyFile, files: Sequence[Path], console: Console) -> None:
-    """Prints the Pareto front and the finalists; writes all trials, baselines and finalists into ``files``."""
+    """Prints the Pareto front, with its confirmations, and the finalists; writes all trials of all rooms."""
     history = read_history(study)
     table = trial_table(history)
     records = {t.number: t.record for t in history.finished() if t.record}
-    console.print(front_table([(int(n), records[int(n)]) for n in front(table)["number"]], history))
+    again = confirmed_table(history).to_dict("records") if history.confirmations else []
+    confirmed = {int(row["number"]): confirmed_text(row) for row in again}
+    console.print(front_table([(int(n), records[int(n)]) for n in front(table)["number"]], history, confirmed))
     if finalists := [t.record for t in history.finished("finalists") if t.record]:
         console.print(finalists_table(finalists))
     for path in files:
@@ -73,6 +78,6 @@ def make_report(studies: Sequence[StudyFile], output: Path | None) -> Path:
     path = output or Path("reports") / "+".join(study.name for study in studies) / "index.html"
     if path.suffix != ".html":
         path = path / "index.html"
-    histories = [read_history(study) for study in studies]
+    histories = [read_history(study, screen=True) for study in studies]
     files = {history.study.name: str(study.path) for history, study in zip(histories, studies, strict=True)}
     return write_report(histories, path, study_files=files)

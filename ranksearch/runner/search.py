@@ -6,21 +6,25 @@ from rich.console import Console
 
 from ..records import StudyHistory
 from ..study import StudyFile, reaching
+from .confirm import confirm
+from .elastic_stage import elastic_stage
 from .founding import enqueue_baselines, found_study
 from .launcher import run_workers
 from .progress import Pace, display, duration, summary
+from .screening import screen_stage, seconds_left
 from .session import Session, open_session
 from .tables import closed_form_line, layers_table, left_dense_table
 from .worker import Budget, run_baselines, search_trials
 
 
 def search_study(
-    study: StudyFile, *, device: str | None = None, workers: int | None = None, console: Console
+    study: StudyFile, *, device: str | None = None, workers: int | None = None, seeds: int = 0, console: Console
 ) -> StudyHistory:
     """Makes or resumes a study and runs it to its budget.
 
     Args:
         workers: processes that share out the cores; 1 works in this one.
+        seeds: further seeds with which the front is confirmed in the end.
 
     Raises:
         StudyChangedError, BudgetError, DenseAccuracyError, …: before any trial, with the remedy.
@@ -30,8 +34,9 @@ def search_study(
     workers = workers or search.workers
     session = open_session(study, device=device)
     deadline = began + search.minutes * 60 if search.minutes else float("inf")
+    budget = Budget(search.trials, deadline)
     if workers == 1:
-        return run_session(session, Budget(search.trials, deadline), console)
+        return run_session(session, budget, console, seeds)
     with reaching(study.storage_url):
         prepare(session, console)
         arguments = ["--trials", str(search.trials), "--sampler", search.sampler]
@@ -40,30 +45,33 @@ def search_study(
         if chosen := device or search.device:
             arguments += ["--device", chosen]
         run_workers(study, workers, arguments, session.ledger, console)
-        return conclude(session, console)
+        return conclude(session, budget, console, seeds)
 
 
-def run_session(session: Session, budget: Budget, console: Console) -> StudyHistory:
+def run_session(session: Session, budget: Budget, console: Console, seeds: int = 0) -> StudyHistory:
     """Prepares the study and works on it in this process, to its budget."""
     with reaching(session.study.storage_url):
         prepare(session, console)
         for ended in work(session, budget, console):
             if ended:
                 console.print(f"stopped: {ended}", highlight=False, soft_wrap=True)
-        return conclude(session, console)
+        return conclude(session, budget, console, seeds)
 
 
 def prepare(session: Session, console: Console) -> None:
-    """The first minute, what an earlier session left behind, and the queue of baselines."""
+    """The first minute, what an earlier session left behind, the baselines' queue, the elastic adapter, the screen."""
     first_minute(session, console)
     session.ledger.reap(resume=True)
     for reason in enqueue_baselines(session):
         console.print(f"not run: {reason}", highlight=False, soft_wrap=True)
     estimate(session, console)
+    screen_stage(session, elastic_stage(session, console), console)
 
 
-def conclude(session: Session, console: Console) -> StudyHistory:
-    """The last line."""
+def conclude(session: Session, budget: Budget, console: Console, seeds: int) -> StudyHistory:
+    """The front confirmed, where that was asked for, and the last line."""
+    if seeds and (ended := confirm(session, seeds, budget, console)):
+        console.print(f"stopped: {ended}", highlight=False, soft_wrap=True)
     history = session.ledger.history()
     console.print(f"{session.study.name}: {summary(history)}", highlight=False, soft_wrap=True)
     return history
@@ -107,10 +115,12 @@ def estimate(session: Session, console: Console) -> None:
     counts, baselines = session.ledger.counts(), session.ledger.counts("baselines")
     seconds = session.ledger.record.seconds_per_trial
     left = max(0, session.study.search.trials - counts.finished) + baselines.waiting
-    total = left * seconds  # workers share the same cores: more of them do not shorten it much
+    screen = seconds_left(session)
+    total = screen + left * seconds  # workers share the same cores: more of them do not shorten it much
     limit = session.study.search.minutes
     console.print(
-        f"about {duration(seconds)} per trial; {left} to go ({baselines.waiting} of them baselines): about "
+        f"about {duration(seconds)} per trial; {left} to go ({baselines.waiting} of them baselines)"
+        f"{f', after a screen of {duration(screen)}' if screen else ''}: about "
         f"{duration(total)}{f', at most {limit:g} min' if limit else ''}, until "
         f"{time.strftime('%H:%M', time.localtime(time.time() + min(total, (limit or float('inf')) * 60)))}; "
         "Ctrl-C stops, the same command goes on",

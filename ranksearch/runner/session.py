@@ -2,21 +2,28 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from math import floor
 
+import msgspec
 import numpy as np
+from torch import nn
 
-from ..allocation import RateDistortion, attainable_ratio
-from ..decomposition import NestedBases
-from ..errors import BudgetError, StudyChangedError
+from ..allocation import DISTORTIONS, RateDistortion, attainable_ratio
+from ..decomposition import Decomposition, NestedBases
+from ..errors import BudgetError, StudyChangedError, StudyFileError
 from ..layers import ErrorTable, Form, RankConfiguration
-from ..records import DecaySchedule, Recipe, StudyRecord, trial_key, trial_seed
+from ..progressive import Elastic, QuickLook
+from ..records import CheapStage, DecaySchedule, Recipe, StudyRecord, trial_key, trial_seed
+from ..records.recipe import Init
 from ..study import Ledger, StudyFile, Variables, fingerprint, open_storage, require_same, settings
+from .elastic_file import read_elastic
+from .looks import quick_looks
 from .network_store import NetworkStore
 from .subject import Subject, study_subject
 from .trial import Plan
 
-METHOD_VERSION = 2  # of what turns a proposal into a measurement
+METHOD_VERSION = 3  # of what turns a proposal into a measurement
 
 
 @dataclass(frozen=True)
@@ -46,10 +53,50 @@ class Session:
     def tables(self) -> dict[str, ErrorTable]:
         return {name: bases.table for name, bases in self.bases.items()}
 
+    @cached_property
+    def looks(self) -> dict[CheapStage, QuickLook]:
+        """The study's cheap stages, made when first asked for."""
+        screen = self.study.screen
+        return quick_looks(self.subject, self.bases, self.elastic, screen.stages, screen.images)
+
+    @cached_property
+    def elastic(self) -> Elastic | None:
+        """The study's elastic adapter; None where it is off, or not trained yet.
+
+        Raises:
+            WeightsError: it was trained, but its file is not here, or is another one.
+            StudyChangedError: this machine's bases make something else of it.
+        """
+        record = self.ledger.elastic if self.ledger.exists else None
+        if record is None or record.off:
+            return None
+        return read_elastic(self.subject, self.bases, record, self.store.elastic)
+
+    def start(self, init: Init) -> tuple[nn.Module, Mapping[str, Decomposition]]:
+        """What adapters are attached to, and what they start from.
+
+        Raises:
+            StudyFileError: from the elastic adapter, and the study has none.
+            WeightsError, StudyChangedError: as :attr:`elastic`.
+        """
+        if init == "decomposition":
+            return self.subject.network, self.bases
+        if self.elastic is None:
+            raise StudyFileError(
+                f"study {self.study.name!r} has no elastic adapter to start from: `ranksearch search` trains it where "
+                'training.init = "elastic"; or start from the decomposition (finetune.init = "decomposition")'
+            )
+        return self.elastic.network, self.elastic.bases
+
     def plan(
         self, configuration: RankConfiguration, schedule: DecaySchedule, recipe: Recipe, origin: str = "sampler"
     ) -> Plan:
-        """A trial's plan; its seed follows from the study's and from what it is to do."""
+        """A trial's plan; its seed follows from the study's and from what it is to do.
+
+        Where the elastic adapter is off, it starts from the decomposition.
+        """
+        if recipe.init == "elastic" and (record := self.ledger.elastic) and record.off:
+            recipe = msgspec.structs.replace(recipe, init="decomposition")
         seed = trial_seed(self.study.search.seed, trial_key(configuration, schedule, recipe))
         return Plan(configuration, schedule, recipe, seed, origin)
 
@@ -84,9 +131,10 @@ def open_session(
     make = subject or (lambda precision: study_subject(study, device=device, precision=precision))
     made = make(earlier.machine.precision if earlier else None)
     require_attainable(study, made)
-    bases = made.bases()
+    bases = made.bases(study.ranks.basis)
     tables = {name: b.table for name, b in bases.items()}
-    allocate = RateDistortion(made.spec, tables, study.ranks.form, study.ranks.multiple_of)
+    ranks = study.ranks
+    allocate = RateDistortion(made.spec, tables, ranks.form, ranks.multiple_of, DISTORTIONS[ranks.distortion])
     variables = Variables(study, made.spec, allocate, len(made.splits.train))
     session = Session(study, made, bases, variables, ledger, NetworkStore.of(study))
     if earlier:

@@ -11,9 +11,9 @@ import torch
 from msgspec import to_builtins
 from torch import nn
 
-from ..decomposition import NestedBases, network_bases
+from ..decomposition import NestedBases
 from ..errors import DataError, DenseAccuracyError
-from ..layers import NetworkSpec
+from ..layers import Basis, NetworkSpec
 from ..networks import (
     Examples,
     Splits,
@@ -27,6 +27,7 @@ from ..networks import (
 from ..progressive import CLASSIFICATION, Precision, Task, predict, probe_precision
 from ..records import Machine, Measurement
 from ..study import StudyFile
+from .calibrating import calibrated_bases
 from .dense_training import train_dense
 from .device import processor_name, torch_device
 
@@ -105,13 +106,27 @@ class Subject:
         everything = concatenate(self.splits.train, self.splits.search)
         return self._stage("test", everything, self.splits.test, Precision(channels_last=self.precision.channels_last))
 
+    def quick(self, images: int = 1000) -> "Subject":
+        """The same, measured on about so many search images, batch norm re-estimated on as many training images:
+        for comparisons by the hundred."""
+        few = range(0, len(self.splits.search), max(1, len(self.splits.search) // images))
+        return replace(self, splits=replace(self.splits, search=self.splits.search.subset(few)), reestimate=images)
+
     def _stage(self, split: str, train: Examples, measured: Examples, precision: Precision) -> "Stage":
         outputs = predict(self.network, measured, precision=precision, device=self.device)
         return Stage(split, train, measured, outputs, precision)
 
-    def bases(self) -> dict[str, NestedBases]:
-        """Nested bases and error tables of all layers; seconds, made once per process."""
-        return network_bases(self.network, self.spec)
+    def bases(self, basis: Basis) -> dict[str, NestedBases]:
+        """Nested bases and error tables of all layers, calibrated on *train*, or read from the cache; seconds."""
+        return calibrated_bases(
+            self.network,
+            self.spec,
+            self.splits.train,
+            basis,
+            known_by=(self.weights, [f"{value:.3g}" for value in self.sample_outputs]),
+            loss=None if self.task.loss is CLASSIFICATION.loss else self.task.loss,
+            device=self.device,
+        )
 
 
 def study_subject(

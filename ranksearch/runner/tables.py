@@ -1,6 +1,7 @@
 """Tables for the terminal: layers, closed-form front, Pareto front, finalists, evaluations."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from typing import Any
 
 import numpy as np
 from rich.markup import escape
@@ -58,11 +59,26 @@ def closed_form_line(point: ClosedFormPoint) -> str:
     return f"  {point.label}: {point.compression_ratio:.2f}×, {point.measured.accuracy:.2%}, {distance}"
 
 
-def front_table(rows: Iterable[tuple[int, TrialRecord]], history: StudyHistory) -> Table:
-    """Trials of a front, by ratio: accuracy, both counts, MAC ratio, schedule."""
+def confirmed_text(row: Mapping[Any, Any]) -> tuple[str, str]:
+    """What further seeds say of a network of the front: mean, deviation, number; whether it is still there."""
+    if not row["seeds"]:
+        return "–", "–"
+    spread = f" ± {row['accuracy_std']:.2%}" if row["seeds"] > 1 else ""
+    return f"{row['accuracy_mean']:.2%}{spread} ({row['seeds']})", "yes" if row["still_on_front"] else "no"
+
+
+def front_table(
+    rows: Iterable[tuple[int, TrialRecord]], history: StudyHistory, confirmed: Mapping[int, tuple[str, str]]
+) -> Table:
+    """Trials of a front, by ratio: accuracy, both counts, MAC ratio, schedule.
+
+    Args:
+        confirmed: :func:`confirmed_text` by number of the trial; empty where nothing was confirmed.
+    """
+    further = ("further seeds", "still on front") if confirmed else ()
     made = table(
         f"Pareto front of {history.study.name} on the search split (dense {history.study.dense.accuracy:.2%})",
-        *("trial", "accuracy", "ratio, pivoted", "ratio, plain", "MAC ratio", "params", "decay", "lr"),
+        *("trial", "accuracy", *further, "ratio, pivoted", "ratio, plain", "MAC ratio", "params", "decay", "lr"),
     )
     for number, r in rows:
         decay = (
@@ -73,6 +89,7 @@ def front_table(rows: Iterable[tuple[int, TrialRecord]], history: StudyHistory) 
         made.add_row(
             str(number),
             f"{r.measured.accuracy:.2%}",
+            *confirmed.get(number, ()),
             f"{r.pivoted.compression_ratio:.2f}×",
             f"{r.plain.compression_ratio:.2f}×",
             f"{r.counted.mac_ratio:.2f}×",

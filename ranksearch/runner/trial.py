@@ -1,7 +1,7 @@
 """One trial: attach adapters, fine-tune progressively, collapse, re-estimate batch norm, measure."""
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -10,8 +10,19 @@ from torch import nn
 from ..decomposition import Decomposition
 from ..errors import NonFiniteError
 from ..layers import Form, RankConfiguration, network_cost
-from ..progressive import FineTuned, attach, collapse, fine_tune, measure, reestimate_batch_norm, set_decay
-from ..records import NO_DECAY, DecaySchedule, Measurement, Recipe, TrainingCost, TrialRecord
+from ..progressive import FineTuned, Progress, attach, collapse, fine_tune, measure, reestimate_batch_norm, set_decay
+from ..records import (
+    NO_DECAY,
+    CheapStage,
+    DecaySchedule,
+    Measurement,
+    Milestone,
+    Recipe,
+    TrainingCost,
+    TrialRecord,
+    trial_key,
+)
+from ..study import Stopped
 from .subject import Stage, Subject
 
 MILESTONES = (0.25, 0.5, 0.75)  # fractions of a trial's steps
@@ -28,6 +39,11 @@ class Plan:
     seed: int
     origin: str = "sampler"
 
+    @property
+    def key(self) -> str:
+        """Names what it measures, whatever the seed."""
+        return trial_key(self.configuration, self.schedule, self.recipe)
+
 
 def run_trial(
     subject: Subject,
@@ -35,28 +51,45 @@ def run_trial(
     plan: Plan,
     form: Form,
     *,
+    network: nn.Module | None = None,
     stage: Stage | None = None,
     checkpoint: Path | None = None,
     on_step: Callable[[int, int], None] | None = None,
+    hopeless: Callable[[Sequence[Milestone]], str] = lambda milestones: "",
+    looks: Mapping[CheapStage, Callable[[RankConfiguration], Measurement]] | None = None,
 ) -> tuple[nn.Module | None, TrialRecord]:
-    """Runs ``plan`` to the end.
+    """Runs ``plan`` to the end, or until it turns out hopeless.
 
     Args:
+        bases: what the adapters start from; see :meth:`Session.start`.
+        network: what they are attached to, the subject's unless told otherwise; the subject's is the teacher anyway.
         stage: the subject's search stage unless told otherwise; milestones are measured there only.
         checkpoint: written after each epoch and resumed from; the caller removes it once the result is safe.
         on_step: called with (steps done, steps in all).
+        hopeless: given the milestones so far, at each with an accuracy; why to stop there, or nothing.
+        looks: cheap stages whose word on the same ranks is recorded beside what training reached.
 
     Returns:
-        The measured network, collapsed (``None`` where training or its outputs became non-finite), and its record.
+        The measured network, collapsed (``None`` where training or its outputs became non-finite, or where it was
+        stopped), and its record.
     """
     stage = stage or subject.search_stage
     began = time.perf_counter()
-    network = attach(subject.network, bases, plan.configuration, plan.schedule.canonical().fade)
+    network = attach(network or subject.network, bases, plan.configuration, plan.schedule.canonical().fade)
     attached = time.perf_counter()
-    trained, compressed, failure = FineTuned(), None, ""
+    progress, compressed, failure, stopped = Progress(), None, "", ""
     result = useless(stage)
+
+    def stepped(done: int, of: int) -> None:
+        if on_step:
+            on_step(done, of)
+        last = progress.milestones[-1] if progress.milestones else None
+        looked = last and last.accuracy is not None and last.images == done * plan.recipe.batch
+        if looked and done < of and (reason := hopeless(progress.milestones)):
+            raise Stopped(reason)
+
     try:
-        trained = fine_tune(
+        fine_tune(
             network,
             stage.train,
             plan.recipe,
@@ -69,12 +102,18 @@ def run_trial(
             milestones=MILESTONES if stage.split == "search" else (),
             on_milestone=lambda partly: milestone_accuracy(subject, stage, partly),
             checkpoint=checkpoint,
-            on_step=on_step,
+            on_step=stepped,
+            progress=progress,
         )
         compressed = finished(subject, stage, network, form)
         result = measured(subject, stage, compressed)
     except NonFiniteError as error:
         compressed, failure = None, str(error)
+    except Stopped as error:
+        stopped, looked = str(error), len(stage.sample(MILESTONE_IMAGES).measured)
+        result = Measurement(progress.milestones[-1].accuracy or 0.0, None, stage.split, looked)
+    trained = FineTuned.of(progress)
+    stages: dict[str, Measurement] = {stage: look(plan.configuration) for stage, look in (looks or {}).items()}
     seconds = time.perf_counter() - began
     return compressed, TrialRecord(
         configuration=plan.configuration,
@@ -86,7 +125,7 @@ def run_trial(
         measured=result,
         milestones=trained.milestones,
         cost=TrainingCost(
-            images=plan.recipe.images,
+            images=min(plan.recipe.images, progress.step * plan.recipe.batch),
             seconds=seconds,
             decomposition_seconds=attached - began,
             training_seconds=trained.seconds,
@@ -99,6 +138,8 @@ def run_trial(
         seed=plan.seed,
         origin=plan.origin,
         failure=failure,
+        stopped=stopped,
+        stages=stages,
     )
 
 
@@ -108,11 +149,18 @@ def useless(stage: Stage) -> Measurement:
 
 
 def untrained(
-    subject: Subject, bases: Mapping[str, Decomposition], configuration: RankConfiguration, form: Form
+    subject: Subject,
+    bases: Mapping[str, Decomposition],
+    configuration: RankConfiguration,
+    form: Form,
+    network: nn.Module | None = None,
 ) -> tuple[nn.Module, Measurement]:
-    """The truncated network as it is, batch norm re-estimated, and its measurement: about a second."""
+    """The truncated network as it is, batch norm re-estimated, and its measurement: about a second.
+
+    With ``network`` and ``bases`` of an elastic adapter, its slice without any step of its own.
+    """
     stage = subject.search_stage
-    network = attach(subject.network, bases, configuration)
+    network = attach(network or subject.network, bases, configuration)
     set_decay(network, NO_DECAY, progress=0.0)
     network = finished(subject, stage, network, form)
     return network, measured(subject, stage, network)

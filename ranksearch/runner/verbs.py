@@ -1,4 +1,4 @@
-"""Verbs that need the network and its data: layers, allocate, finetune, evaluate, and a worker's work."""
+"""Verbs that need the network and its data: layers, finetune, evaluate, and a worker's work."""
 
 import time
 from collections.abc import Sequence
@@ -9,12 +9,10 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from ..allocation import ALLOCATORS
-from ..errors import BudgetError, nearest
 from ..export import Evaluation, compare_latency, evaluate, load_compressed, read_ranks
 from ..layers import network_cost
 from ..records import RankFile, TrialRecord, require_fit
-from ..study import Ledger, StudyFile, Variables, fingerprint, open_storage, reaching
+from ..study import Ledger, StudyFile, open_storage, reaching
 from .device import share_cores
 from .finetune import finetune
 from .founding import found_study
@@ -25,7 +23,7 @@ from .search import work
 from .session import open_session
 from .subject import Subject, study_subject
 from .tables import finalists_table, layers_table, left_dense_table, table
-from .take_away import EXPORTS, export, objectives, require_rank_suffix
+from .take_away import EXPORTS, export
 from .trial import Plan, untrained
 from .worker import Budget
 
@@ -60,61 +58,6 @@ def show_layers(study: StudyFile, device: str | None, console: Console) -> None:
         + (", to be trained by the first search" if study.network.weights == "train" else ""),
         highlight=False,
     )
-
-
-def allocate_ranks(
-    study: StudyFile, allocator: str, ratio: float | None, output: Path | None, device: str | None, console: Console
-) -> RankFile:
-    """Chooses ranks in closed form, measures them untrained, writes the rank file.
-
-    Raises:
-        BudgetError: unknown allocator, or a ratio that it lacks, does not take, or cannot reach.
-    """
-    if allocator not in ALLOCATORS:
-        raise BudgetError(f"no allocator {allocator!r}{nearest(allocator, list(ALLOCATORS))}")
-    rule, form = ALLOCATORS[allocator], study.ranks.form
-    if rule.takes_ratio and ratio is None:
-        raise BudgetError(f"{allocator} needs a compression ratio to reach: --ratio 4, say")
-    if not rule.takes_ratio and ratio is not None:
-        raise BudgetError(f"{allocator} finds its own ratio: leave out --ratio {ratio:g}")
-    path = output or Path(f"{study.name}-{allocator}.json")
-    require_rank_suffix(path)
-    subject = study_subject(study, device=device)
-    bases = subject.bases()
-    configuration = rule(
-        subject.spec,
-        {name: b.table for name, b in bases.items()},
-        ratio,
-        form=form,
-        multiple_of=study.ranks.multiple_of,
-    )
-    measured = untrained(subject, bases, configuration, form)[1]
-    plain, pivoted = (network_cost(subject.spec, configuration, f) for f in ("plain", "pivoted"))
-    schedule, recipe = Variables(
-        study, subject.spec, lambda *_: configuration, len(subject.splits.train)
-    ).default_training()
-    ranks = RankFile(
-        network={
-            "model": study.network.model,
-            "weights": fingerprint({}, {}, weights=subject.weights)["weights"],
-        },
-        configuration=configuration,
-        schedule=schedule,
-        recipe=recipe,
-        form=form,
-        objectives=objectives(plain, pivoted),
-        measured=measured,
-        provenance={"study": study.name, "allocator": allocator, "trained": False},
-    )
-    console.print(
-        f"{allocator}: {pivoted.compression_ratio:.2f}× pivoted, {plain.compression_ratio:.2f}× plain; untrained "
-        f"{measured.accuracy:.2%} on the search split (dense {subject.dense.accuracy:.2%})",
-        highlight=False,
-        soft_wrap=True,
-    )
-    ranks.write(path)
-    console.print(f"{path} written", highlight=False, soft_wrap=True)
-    return ranks
 
 
 def export_selected(study: StudyFile, selection: str, output: Path | None, to: str) -> list[Path]:
@@ -185,7 +128,7 @@ def evaluate_file(study: StudyFile, file: Path, device: str | None, console: Con
     if checkpoint:
         compressed = load_compressed(subject.network, file)
     else:
-        compressed = untrained(subject, subject.bases(), ranks.configuration, ranks.form)[0]
+        compressed = untrained(subject, subject.bases(study.ranks.basis), ranks.configuration, ranks.form)[0]
         console.print(f"{file} holds ranks, no weights: truncated without training", highlight=False, soft_wrap=True)
     networks = {"dense": subject.network, file.name: compressed.to(subject.device)}
     found = evaluations(subject, networks)

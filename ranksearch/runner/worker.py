@@ -8,8 +8,8 @@ import optuna
 from optuna.samplers import BaseSampler
 
 from ..errors import MetricError, NonFiniteError, RanksearchError
-from ..records import trial_key
 from ..study import Room, origin_of, planned, run_one, sampler
+from .hopeless import judge
 from .progress import Display
 from .session import Session
 from .take_away import rank_file
@@ -111,10 +111,20 @@ def _run_one(session: Session, proposer: BaseSampler | None, display: Display, r
             else session.variables.decode(session.variables.suggest(trial))
         )
         plan = session.plan(*decoded, origin=origin_of(trial))
-        earlier = ledger.find(trial_key(plan.configuration, plan.schedule, plan.recipe), room)
+        earlier = ledger.find(plan.key, room)
         if earlier:
             return ledger.copy(trial, earlier)
-        network, record = run_trial(session.subject, session.bases, plan, session.form, on_step=display.step)
+        start, bases = session.start(plan.recipe.init)
+        network, record = run_trial(
+            session.subject,
+            bases,
+            plan,
+            session.form,
+            network=start,
+            on_step=display.step,
+            hopeless=judge(session, plan),
+            looks=session.looks if room == "trials" else None,
+        )
         if network is not None and room == "trials":
             history = ledger.history()
             session.store.keep(record, network, rank_file(history.study, number, record), history)

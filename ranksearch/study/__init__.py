@@ -4,36 +4,45 @@ from .abandoned import Worker
 from .file import StudyFile, parse_study, read_study, settings
 from .fingerprint import fingerprint, require_same
 from .ledger import Counts, Ledger, Planned, Room, origin_of, planned
-from .one_trial import run_one
+from .one_trial import Stopped, run_one
+from .proposals import Proposals
 from .samplers import SAMPLERS, sampler
+from .screen_ledger import ScreenLedger
 from .sections import (
     DataSection,
+    ElasticSection,
     FinetuneSection,
     NetworkSection,
     PretrainingSection,
     RanksSection,
     ScheduleSection,
+    ScreenSection,
     SearchSection,
     TrainingSection,
 )
 from .storage import SharedStorage, masked, open_storage, reaching, storage_url
 from .template import template
-from .variables import Variables
+from .variables import Variables, training_of
 
 __all__ = [
     "SAMPLERS",
     "Counts",
     "DataSection",
+    "ElasticSection",
     "FinetuneSection",
     "Ledger",
     "NetworkSection",
     "Planned",
     "PretrainingSection",
+    "Proposals",
     "RanksSection",
     "Room",
     "ScheduleSection",
+    "ScreenLedger",
+    "ScreenSection",
     "SearchSection",
     "SharedStorage",
+    "Stopped",
     "StudyFile",
     "TrainingSection",
     "Variables",
@@ -52,4 +61,5 @@ __all__ = [
     "settings",
     "storage_url",
     "template",
+    "training_of",
 ]

@@ -12,12 +12,15 @@ from typing import Annotated, Any, Literal, Union, get_args, get_origin
 import msgspec
 
 from ..errors import RanksearchError, StudyFileError, nearest
+from .ranges import words
 from .sections import (
     DataSection,
+    ElasticSection,
     FinetuneSection,
     NetworkSection,
     RanksSection,
     ScheduleSection,
+    ScreenSection,
     SearchSection,
     TrainingSection,
 )
@@ -39,6 +42,8 @@ class StudyFile(msgspec.Struct, frozen=True, kw_only=True):
     schedule: ScheduleSection = ScheduleSection()
     training: TrainingSection = TrainingSection()
     search: SearchSection = SearchSection()
+    elastic: ElasticSection = ElasticSection()
+    screen: ScreenSection = ScreenSection()
     finetune: FinetuneSection = FinetuneSection()
     path: Path = Path("study.toml")
 
@@ -48,6 +53,16 @@ class StudyFile(msgspec.Struct, frozen=True, kw_only=True):
                 f"name = {self.name!r} must be 1 to 100 letters, digits, '.', '+', '-', '_', starting with a letter or "
                 "digit: files and studies are named after it"
             )
+        if self.starts_elastic and "full" in words(self.schedule.fade):
+            raise StudyFileError(
+                'schedule.fade must be "residual" where training.init is "elastic": an adapter that starts trained '
+                'cannot start at zero; or set training.init = "decomposition"'
+            )
+
+    @property
+    def starts_elastic(self) -> bool:
+        """Whether trials may start from the elastic adapter."""
+        return "elastic" in words(self.training.init)
 
     @property
     def folder(self) -> Path:

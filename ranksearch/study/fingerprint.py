@@ -13,7 +13,8 @@ from ..errors import StudyChangedError
 FREE = (
     "name", "network.weights", "network.expect_accuracy", "network.training", "data.source",
     "search.trials", "search.minutes", "search.sampler", "search.baselines", "search.storage", "search.workers",
-    "search.device", "finetune",
+    "search.device", "search.stop", "screen.share", "screen.candidates", "screen.bypass", "screen.enqueue",
+    "screen.stages", "finetune",
 )  # fmt: skip
 
 
@@ -26,9 +27,8 @@ def fingerprint(settings: Mapping[str, Any], variables: Mapping[str, Any], **con
         contents: what no setting tells, each a part of its own: weights, splits, method version.
     """
     parts: dict[str, Any] = {}
-    for key, value in _flat(settings):
-        if not _is_free(key):
-            parts.setdefault(key.split(".")[0], {})[key] = value
+    for key, value in _bound(settings).items():
+        parts.setdefault(key.split(".")[0], {})[key] = value
     return {name: _digest(part) for name, part in sorted((parts | {"variables": variables} | contents).items())}
 
 
@@ -52,8 +52,8 @@ def require_same(
     parts = sorted(part for part in old.keys() | new.keys() if old.get(part) != new.get(part))
     if not parts:
         return
-    before, after = dict(_flat(old_settings)), dict(_flat(new_settings))
-    changed = [k for k in before | after if before.get(k) != after.get(k) and not _is_free(k)]
+    before, after = _bound(old_settings), _bound(new_settings)
+    changed = [k for k in before | after if before.get(k) != after.get(k)]
     told = [f"{key} {_shown(before.get(key))} → {_shown(after.get(key))}" for key in changed]
     sections = {key.split(".")[0] for key in changed}
     # variables follow from the settings and the network: they are news only where neither changed
@@ -71,6 +71,13 @@ def _flat(settings: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, 
             yield from _flat(value, f"{prefix}{name}.")
         else:
             yield prefix + name, value
+
+
+def _bound(settings: Mapping[str, Any]) -> dict[str, Any]:
+    """What may not change, by dotted key: all but :data:`FREE`, and ``elastic`` where no trial starts from it."""
+    init = settings.get("training", {}).get("init", ())
+    unused = "elastic" not in ([init] if isinstance(init, str) else init)
+    return {k: v for k, v in _flat(settings) if not (_is_free(k) or (unused and k.startswith("elastic.")))}
 
 
 def _is_free(key: str) -> bool:

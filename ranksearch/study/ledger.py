@@ -6,26 +6,31 @@ import time
 import warnings
 from collections.abc import Callable, Mapping
 from functools import cached_property
-from typing import Any, Literal
+from typing import Any
 
 import msgspec
 import optuna
 from optuna.exceptions import DuplicatedStudyError, ExperimentalWarning
 from optuna.samplers import BaseSampler
 from optuna.study import StudyDirection
-from optuna.trial import TrialState
+from optuna.trial import FrozenTrial, TrialState
 
 from ..errors import StudyFileError
 from ..layers import RankConfiguration
-from ..records import DecaySchedule, Recipe, StudyHistory, StudyRecord, Trial, TrialRecord
+from ..records import DecaySchedule, ElasticRecord, Recipe, Room, StudyHistory, StudyRecord, Trial, TrialRecord
 from . import abandoned
+from .one_trial import Stopped
 from .rows import record_of, row, rows
+from .screen_ledger import ScreenLedger
 from .storage import SharedStorage
 
-Room = Literal["trials", "baselines", "finalists"]
-
 #: room → what the name of its Optuna study adds to the study's
-ROOMS: dict[Room, str] = {"trials": "", "baselines": "/baselines", "finalists": "/finalists"}
+ROOMS: dict[Room, str] = {
+    "trials": "",
+    "baselines": "/baselines",
+    "confirmations": "/confirmations",
+    "finalists": "/finalists",
+}
 
 PATIENCE = 60  # seconds that others wait for a study that is being made
 
@@ -39,13 +44,20 @@ class Planned(msgspec.Struct, frozen=True):
 
 
 class Counts(msgspec.Struct, frozen=True):
-    """Trials of a room by state; copies finished without measuring anything of their own."""
+    """Trials of a room by state.
+
+    Attributes:
+        finished: with a measurement of their own, also of those that were ``stopped`` early: both use up a budget.
+        copies: finished without measuring anything of their own.
+        failed: without a result; also those that had nothing to do.
+    """
 
     finished: int
     copies: int
     failed: int
     running: int
     waiting: int
+    stopped: int = 0
 
     @property
     def claimed(self) -> int:
@@ -56,8 +68,9 @@ class Counts(msgspec.Struct, frozen=True):
 class Ledger:
     """A study in its storage, one Optuna study per room.
 
-    Attributes of a study: ``record`` (:class:`StudyRecord`), ``ready``. Of a trial: ``worker``, ``record``
-    (:class:`TrialRecord`), and where they apply ``origin``, ``plan``, ``reason`` (why it failed), ``retry_of``.
+    Attributes of a study: ``record`` (:class:`StudyRecord`), ``ready``, ``elastic`` (:class:`ElasticRecord`). Of a
+    trial: ``worker``, ``record`` (:class:`TrialRecord`), and where they apply ``origin``, ``plan``, ``reason`` (why it
+    failed), ``retry_of``.
     """
 
     def __init__(self, storage: SharedStorage, name: str) -> None:
@@ -68,6 +81,11 @@ class Ledger:
     @cached_property
     def _cached(self) -> Any:
         return optuna.storages.get_storage(self.storage)  # finished trials are read once
+
+    @cached_property
+    def screen(self) -> ScreenLedger:
+        """The books of the screen."""
+        return ScreenLedger(self._cached, self.name)
 
     def study(self, room: Room = "trials", sampler: BaseSampler | None = None) -> optuna.Study:
         """The Optuna study of a room."""
@@ -89,6 +107,17 @@ class Ledger:
         if not attributes.get("ready"):
             raise StudyFileError(f"study {self.name!r} has not been started yet: `ranksearch search` makes it")
         return msgspec.convert(attributes["record"], StudyRecord)
+
+    @property
+    def elastic(self) -> ElasticRecord | None:
+        """The shared training of the elastic adapter, where it is over or was found not to pay."""
+        found = self._attributes.get("elastic")
+        return None if found is None else msgspec.convert(found, ElasticRecord)
+
+    def book_elastic(self, record: ElasticRecord) -> None:
+        """Books the shared training; a study's trials start from what is booked first."""
+        if self.elastic is None:
+            self.study().set_user_attr("elastic", msgspec.to_builtins(record))
 
     def create(self, record: StudyRecord, fill: Callable[["Ledger"], None] = lambda ledger: None) -> bool:
         """Makes the study once, however many processes try: its name is unique in the database.
@@ -162,16 +191,22 @@ class Ledger:
         study.enqueue_trial(values, user_attrs={"origin": origin, **attributes})
         return True
 
-    def add_finalist(self, record: TrialRecord) -> None:
-        """Books a finished full-length run."""
-        attributes = {"record": msgspec.to_builtins(record)}
-        self.study("finalists").add_trial(
-            optuna.trial.create_trial(values=list(self.values(record)), user_attrs=attributes)
+    def add(self, room: Room, record: TrialRecord) -> None:
+        """Books a finished run in a room without a queue: confirmations, finalists."""
+        trial = optuna.trial.create_trial(
+            values=list(self.values(record)), user_attrs={"record": msgspec.to_builtins(record)}
         )
+        self._create(room, self.record, load_if_exists=True).add_trial(trial)
 
     def finish(self, trial: optuna.Trial, record: TrialRecord) -> tuple[float, ...]:
-        """Writes a trial's record and returns the values that its objective function is to return."""
+        """Writes a trial's record and returns the values that its objective function is to return.
+
+        Raises:
+            Stopped: it was; without values, for which the sampler must not take a last milestone.
+        """
         trial.set_user_attr("record", msgspec.to_builtins(record))
+        if record.stopped:
+            raise Stopped(record.stopped)
         return self.values(record)
 
     def copy(self, trial: optuna.Trial, earlier: Trial) -> tuple[float, ...]:
@@ -208,24 +243,42 @@ class Ledger:
 
     def counts(self, room: Room = "trials") -> Counts:
         """Trials by state, now."""
-        trials = self.study(room).get_trials(deepcopy=False)
+        trials = self._trials(room)
         number = collections.Counter(t.state for t in trials)
         copies = sum(
             t.state == TrialState.COMPLETE and t.user_attrs.get("record", {}).get("copy_of") is not None for t in trials
         )
+        stopped = sum(t.state == TrialState.PRUNED and "record" in t.user_attrs for t in trials)
         return Counts(
-            finished=number[TrialState.COMPLETE] - copies,
+            finished=number[TrialState.COMPLETE] - copies + stopped,
             copies=copies,
-            failed=number[TrialState.FAIL] + number[TrialState.PRUNED],
+            failed=number[TrialState.FAIL] + number[TrialState.PRUNED] - stopped,
             running=number[TrialState.RUNNING],
             waiting=number[TrialState.WAITING],
+            stopped=stopped,
         )
 
-    def history(self) -> StudyHistory:
-        """Everything that is known of the study, read once."""
+    def unsampled(self) -> int:
+        """How many trials of the search were queued rather than proposed by its sampler; those that failed left out."""
+        trials = [t for t in self._trials("trials") if t.state != TrialState.FAIL]
+        return sum(t.user_attrs.get("origin", "sampler") != "sampler" for t in trials)
+
+    def _trials(self, room: Room) -> list[FrozenTrial]:
+        try:
+            return self.study(room).get_trials(deepcopy=False)
+        except KeyError:  # the study is older than the room
+            return []
+
+    def history(self, *, screen: bool = False) -> StudyHistory:
+        """Everything that is known of the study, read once.
+
+        Args:
+            screen: also the candidates of the screen; reading thousands takes seconds.
+        """
         record = self.record  # first: it tells where there is no study
-        found = {room: rows(self.study(room).get_trials(deepcopy=False)) for room in ROOMS}
-        return StudyHistory(study=record, **found)
+        found = {room: rows(self._trials(room)) for room in ROOMS}
+        screened = self.screen.candidates() if screen else ()
+        return StudyHistory(study=record, elastic=self.elastic, screen=screened, **found)
 
     def reap(self, resume: bool = False) -> int:
         """Ends and queues again the trials whose worker is gone; to be called between two trials.
@@ -237,7 +290,8 @@ class Ledger:
             How many trials it ended or repaired.
         """
         number = 0
-        for room in ROOMS:
+        rooms: tuple[Room, ...] = ("trials", "baselines")  # those with a queue
+        for room in rooms:
             study = self.study(room)
             number += len(abandoned.reap(study)) + (len(abandoned.reconcile(study)) if resume else 0)
         return number

@@ -10,6 +10,10 @@ from ..errors import NonFiniteError
 from .abandoned import hand_back
 
 
+class Stopped(optuna.TrialPruned):
+    """A trial was ended before its time, and what is known of it is written down."""
+
+
 def run_one(
     study: optuna.Study,
     objective: Callable[[optuna.Trial], Sequence[float]],
@@ -21,7 +25,7 @@ def run_one(
 
     Args:
         study: of a room, :meth:`Ledger.study`.
-        objective: ends with :meth:`Ledger.finish` or :meth:`Ledger.copy`.
+        objective: ends with :meth:`Ledger.finish` or :meth:`Ledger.copy`, or raises :class:`Stopped`.
         catch: exceptions of ``objective`` that end its trial only; others are raised again here.
 
     Returns:
@@ -38,6 +42,9 @@ def run_one(
             values = objective(trial)
             if not all(math.isfinite(value) for value in values):
                 raise NonFiniteError(f"the objectives {tuple(values)} are not all finite")
+        except Stopped:
+            returned.append(trial.number)
+            raise
         except (UpdateFinishedTrialError, optuna.TrialPruned):
             raise  # given up: there is nothing left to write to; or there was nothing to do
         except KeyboardInterrupt as stop:

@@ -48,6 +48,15 @@ def is_searched(setting: Setting) -> bool:
     return isinstance(setting, (tuple, Range))
 
 
+def words(setting: Words) -> tuple[str, ...]:
+    """Every word that a setting may become.
+
+    >>> words("none"), words(("none", "linear"))
+    (('none',), ('none', 'linear'))
+    """
+    return (setting,) if isinstance(setting, str) else setting
+
+
 def default(setting: Setting) -> Any:
     """The value of trials that no sampler proposed: the first of a list, the (geometric) middle of a range.
 

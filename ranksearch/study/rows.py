@@ -42,9 +42,10 @@ def row(trial: FrozenTrial, successor: int | None = None) -> Trial:
 
 
 def record_of(trial: FrozenTrial) -> TrialRecord | None:
-    """The record of a trial that finished."""
+    """The record of a trial that finished, or was stopped."""
     plain = trial.user_attrs.get("record")
-    return msgspec.convert(plain, TrialRecord) if plain and trial.state == TrialState.COMPLETE else None
+    ended = trial.state in (TrialState.COMPLETE, TrialState.PRUNED)
+    return msgspec.convert(plain, TrialRecord) if plain and ended else None
 
 
 def _utc(time: datetime | None) -> datetime | None:

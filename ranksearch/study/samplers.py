@@ -1,5 +1,6 @@
 """Who proposes the next trial: Optuna's samplers, with random numbers from the study's seed and the trial's number."""
 
+import math
 import warnings
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -25,14 +26,25 @@ from ..records import trial_seed
 #: seeds of the closed form and as many random points, and their children follow from the 13th trial on.
 POPULATION = 12
 
-#: name → sampler from the study's seed and the trial's. Only the quasi-random sequence must be one for all trials.
-SAMPLERS: dict[str, Callable[[int, int], BaseSampler]] = {
-    "tpe": lambda study, trial: TPESampler(multivariate=True, constant_liar=True, seed=trial),
-    "nsga2": lambda study, trial: NSGAIISampler(population_size=POPULATION, seed=trial),
-    "nsga3": lambda study, trial: NSGAIIISampler(population_size=POPULATION, seed=trial),
-    "gp": lambda study, trial: GPSampler(seed=trial),
-    "random": lambda study, trial: RandomSampler(seed=trial),
-    "qmc": lambda study, trial: QMCSampler(
+
+def _tpe(seed: int, stopped: int) -> TPESampler:
+    """TPE; where trials were stopped, its share of good trials is that of the others, a tenth of them by default.
+
+    Optuna takes a tenth of all. Stopped ones, never good themselves, would stretch the good ones down the front.
+    """
+    gamma = (lambda n: math.ceil(0.1 * (n - stopped))) if stopped else None
+    return TPESampler(multivariate=True, constant_liar=True, seed=seed, gamma=gamma)
+
+
+#: name → sampler from the study's seed, the trial's, and the number of trials that were stopped early. Only the
+#: quasi-random sequence must be one for all trials.
+SAMPLERS: dict[str, Callable[[int, int, int], BaseSampler]] = {
+    "tpe": lambda study, trial, stopped: _tpe(trial, stopped),
+    "nsga2": lambda study, trial, stopped: NSGAIISampler(population_size=POPULATION, seed=trial),
+    "nsga3": lambda study, trial, stopped: NSGAIIISampler(population_size=POPULATION, seed=trial),
+    "gp": lambda study, trial, stopped: GPSampler(seed=trial),
+    "random": lambda study, trial, stopped: RandomSampler(seed=trial),
+    "qmc": lambda study, trial, stopped: QMCSampler(
         scramble=True, seed=study, independent_sampler=RandomSampler(seed=trial), warn_independent_sampling=False
     ),
 }
@@ -63,32 +75,34 @@ class SeededByTrial(BaseSampler):
     def __str__(self) -> str:
         return f"{self.name}, seed {self.seed}"
 
-    def _fresh(self, trial: FrozenTrial) -> BaseSampler:
+    def _fresh(self, study: optuna.Study, trial: FrozenTrial) -> BaseSampler:
+        stopped = len(study.get_trials(deepcopy=False, states=(TrialState.PRUNED,)))
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", ExperimentalWarning)
-            return SAMPLERS[self.name](self.seed, trial_seed(self.seed, f"trial {trial.number}"))
+            warnings.simplefilter("ignore", FutureWarning)  # TPE's gamma is to go in Optuna 6
+            return SAMPLERS[self.name](self.seed, trial_seed(self.seed, f"trial {trial.number}"), stopped)
 
     def before_trial(self, study: optuna.Study, trial: FrozenTrial) -> None:
-        self._inner = self._fresh(trial)
+        self._inner = self._fresh(study, trial)
         self._inner.before_trial(study, trial)
 
     def infer_relative_search_space(self, study: optuna.Study, trial: FrozenTrial) -> dict[str, BaseDistribution]:
-        return self._current(trial).infer_relative_search_space(study, trial)
+        return self._current(study, trial).infer_relative_search_space(study, trial)
 
     def sample_relative(
         self, study: optuna.Study, trial: FrozenTrial, search_space: dict[str, BaseDistribution]
     ) -> dict[str, Any]:
-        return self._current(trial).sample_relative(study, trial, search_space)
+        return self._current(study, trial).sample_relative(study, trial, search_space)
 
     def sample_independent(
         self, study: optuna.Study, trial: FrozenTrial, param_name: str, param_distribution: BaseDistribution
     ) -> Any:
-        return self._current(trial).sample_independent(study, trial, param_name, param_distribution)
+        return self._current(study, trial).sample_independent(study, trial, param_name, param_distribution)
 
     def after_trial(
         self, study: optuna.Study, trial: FrozenTrial, state: TrialState, values: Sequence[float] | None
     ) -> None:
-        self._current(trial).after_trial(study, trial, state, values)
+        self._current(study, trial).after_trial(study, trial, state, values)
 
-    def _current(self, trial: FrozenTrial) -> BaseSampler:
-        return self._inner or self._fresh(trial)
+    def _current(self, study: optuna.Study, trial: FrozenTrial) -> BaseSampler:
+        return self._inner or self._fresh(study, trial)

@@ -41,12 +41,16 @@ reestimate = 2000   # training images from which batch-norm statistics are re-es
 space = "allocated"   # a ratio, a weight and a tilt per layer, ranks follow; or "direct": an integer per mode
 ratio = [1.5, 8.0]   # compression ratios between which is searched, dense / compressed parameters
 accuracy_floor = 0.0   # fraction below the dense accuracy; with ratio the box in which fronts are compared
-basis = "weights"
+# By what an error is measured: the kernel alone (weights), the layer's output on 500 training images (activations), or
+# that weighted by the gradients of the loss; calibrated once, seconds, and kept in the cache
+basis = "activations+gradients"
 form = "pivoted"   # whose parameters are counted and exported; "plain" stores 14–19 % more
 include = ["*"]   # globs over layer names, as `ranksearch layers` lists them
 exclude = []
 multiple_of = 1   # of ranks, for hardware: 8, say
-distortion = "log"   # −log(1 − relative distortion) is what an allocation sums up
+# What an allocation sums: "log", −log(1 − relative distortion); "weighted-log", that times √(the layer's total) where
+# totals are in units of the loss; relative; absolute
+distortion = "weighted-log"
 
 [schedule]   # how the share of the pre-trained weight falls from 1 to 0 during a trial
 shape = "cosine"   # none (truncate at once), linear, cosine, exponential, polynomial, staircase
@@ -66,18 +70,36 @@ clip = 5.0
 distillation = 0.9   # weight of the dense network's softened outputs in the loss
 temperature = 4.0   # of the softening
 learn = "adapters+norm"   # adapters, adapters+norm (with biases), all
-init = "decomposition"
+init = "elastic"   # where adapters start: the training that all trials share; "decomposition": the truncated layer
+
+[elastic]   # the adapters trained once for all ranks, before the trials, if [training] init asks for it; 2 × 128 images
+# steps = 2000   # a quarter of the trials' images allows these at most, 300 at least; 0: off
+batch = 128   # per step, shown to each slice
+slices = 2   # rank configurations trained in each step
+lr = 0.02
+warmup = 0.1
+clip = 5.0
+temperature = 4.0
 
 [search]
-trials = 100   # finished ones; may be changed on resuming, as minutes, sampler, storage, workers, device
+trials = 100   # finished ones; may be changed on resuming, as minutes, sampler, stop, storage, workers, device
 # minutes = 60   # stop after these, whatever is finished
 sampler = "tpe"   # nsga2, nsga3, gp (few trials and variables), random, qmc
+stop = "none"   # early stopping of trials far below others at equal milestones: "neighbours", "domination"
 seed = 0
 objectives = ["accuracy", "compression_ratio"]   # "mac_ratio" may follow
-baselines = ["uniform", "energy", "evbmf"]   # also trained, at several ratios; rate-distortion
+baselines = ["uniform", "energy", "evbmf"]   # also trained, at several ratios; evbmf-weakened, rate-distortion:log, …
 storage = "sqlite"   # NAME.db beside this file; "sqlite:///FILE", or a URL: postgresql://…, mysql://…
 workers = 1   # local processes that share out the cores
 # device = "cuda"   # cpu, cuda, mps; the best there is
+
+[screen]   # before the trials: candidates measured without training of their own; the best are trained
+share = 0.15   # of the study's seconds; 0: no screen
+# candidates = 1000   # of each stage, instead of a share of seconds
+images = 1000   # search images looked at, and as many training images for batch norm
+bypass = 0.1   # share of the trials, at least, that the screen does not choose
+enqueue = 0.5   # share of the trials, at most, that it chooses
+stages = ["untrained", "elastic"]   # as truncated; as a slice of the elastic adapter, where there is one
 
 [finetune]   # of chosen configurations, on train + search
 epochs = 30

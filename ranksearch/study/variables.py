@@ -72,12 +72,14 @@ class Variables:
 
     @property
     def _settings(self) -> dict[str, Setting]:
-        """Hyper-parameters of the study file by the name of their variable."""
-        found = {f"schedule/{key}": setting for key, setting in self.study.schedule.settings.items()}
-        return found | {f"training/{key}": setting for key, setting in self.study.training.settings.items()}
+        return _settings(self.study)
 
     def space(self) -> dict[str, BaseDistribution]:
         """Distribution by variable, always in the same order."""
+        return self.rank_space() | {name: _distribution(s) for name, s in self._settings.items() if is_searched(s)}
+
+    def rank_space(self) -> dict[str, BaseDistribution]:
+        """The part of :meth:`space` that decides on ranks; the rest is how they are trained."""
         space: dict[str, BaseDistribution] = {}
         if self.study.ranks.space == "allocated":
             low, high = self.study.ranks.ratio
@@ -88,7 +90,7 @@ class Variables:
             for spec in self.network.layers:
                 for mode, full in zip(spec.modes, full_ranks(spec), strict=True):
                     space[f"{mode}/{spec.name}"] = IntDistribution(1, full)
-        return space | {name: _distribution(s) for name, s in self._settings.items() if is_searched(s)}
+        return space
 
     def described(self) -> dict[str, Any]:
         """The space as plain values, for the fingerprint."""
@@ -100,36 +102,25 @@ class Variables:
 
     def decode(self, values: Mapping[str, Any]) -> tuple[RankConfiguration, DecaySchedule, Recipe]:
         """What a trial with these values is to do; the schedule in its canonical spelling."""
+        return self.decode_ranks(values), *training_of(self.study, self.train, values)
+
+    def decode_ranks(self, values: Mapping[str, Any]) -> RankConfiguration:
+        """The ranks that these values of :meth:`rank_space` lead to; other values do not matter."""
         if self.study.ranks.space == "allocated":
             weights = {name: values[variable] for variable, names in self.stages.items() for name in names}
             mean = sum(weights.values()) / max(1, len(weights))  # a common factor of all weights changes nothing
             centred = {name: weight - mean for name, weight in weights.items()}
             tilts = {name: values[f"tilt/{name}"] for name in self.tilted}
-            configuration = self.allocate(2.0 ** values["log2_ratio"], centred, tilts)
-        else:
-            ranks = self.study.ranks
-            configuration = RankConfiguration(
-                {
-                    spec.name: project(
-                        spec, tuple(values[f"{m}/{spec.name}"] for m in spec.modes), ranks.form, ranks.multiple_of
-                    )
-                    for spec in self.network.layers
-                }
-            )
-        return configuration, *self._trained(values)
-
-    def _trained(self, values: Mapping[str, Any]) -> tuple[DecaySchedule, Recipe]:
-        """Schedule and recipe, what ``values`` leave out at its default."""
-        chosen: dict[str, dict[str, Any]] = {"schedule": {}, "training": {}}
-        for name, setting in self._settings.items():
-            section, key = name.split("/")
-            chosen[section][key] = values.get(name, default(setting))
-        images = self.study.training.length(self.train)
-        return DecaySchedule(**chosen["schedule"]).canonical(), Recipe(images=images, **chosen["training"])
+            return self.allocate(2.0 ** values["log2_ratio"], centred, tilts)
+        form, multiple_of = self.study.ranks.form, self.study.ranks.multiple_of
+        ranks = {s.name: tuple(values[f"{mode}/{s.name}"] for mode in s.modes) for s in self.network.layers}
+        return RankConfiguration(
+            {spec.name: project(spec, ranks[spec.name], form, multiple_of) for spec in self.network.layers}
+        )
 
     def default_training(self) -> tuple[DecaySchedule, Recipe]:
         """How configurations are trained that no sampler proposed: baselines, closed form."""
-        return self._trained({})
+        return training_of(self.study, self.train)
 
     def default_values(self, ratio: float) -> Values:
         """A whole set of values: the closed-form allocation at ``ratio``, hyper-parameters at their defaults."""
@@ -139,6 +130,11 @@ class Variables:
         values: Values = {"log2_ratio": math.log2(min(high, max(low, ratio)))}
         values |= {name: 0.0 for name in self.space() if name.startswith(("weight/", "tilt/"))}
         return values | self._hyper({})
+
+    def rank_values(self, ratio: float) -> Values:
+        """:meth:`default_values` of the rank variables alone."""
+        values = self.default_values(ratio)
+        return {name: values[name] for name in self.rank_space()}
 
     def seeds(self, ratios: Iterable[float]) -> list[Values]:
         """Values to enqueue before anything is sampled: the closed-form front at ``ratios``."""
@@ -163,6 +159,27 @@ class Variables:
 
     def _hyper(self, values: Mapping[str, Any]) -> Values:
         return {n: values.get(n, default(s)) for n, s in self._settings.items() if is_searched(s)}
+
+
+def training_of(study: StudyFile, train: int, values: Mapping[str, Any] | None = None) -> tuple[DecaySchedule, Recipe]:
+    """Schedule, in its canonical spelling, and recipe of a trial.
+
+    Args:
+        train: images of the training split; gives the length where the study file says ``epochs``.
+        values: of variables, by name; what they leave out is at its default.
+    """
+    chosen: dict[str, dict[str, Any]] = {"schedule": {}, "training": {}}
+    for name, setting in _settings(study).items():
+        section, key = name.split("/")
+        chosen[section][key] = (values or {}).get(name, default(setting))
+    images = study.training.length(train)
+    return DecaySchedule(**chosen["schedule"]).canonical(), Recipe(images=images, **chosen["training"])
+
+
+def _settings(study: StudyFile) -> dict[str, Setting]:
+    """Hyper-parameters of the study file by the name of their variable."""
+    found = {f"schedule/{key}": setting for key, setting in study.schedule.settings.items()}
+    return found | {f"training/{key}": setting for key, setting in study.training.settings.items()}
 
 
 def _distribution(setting: Setting) -> BaseDistribution:

@@ -8,8 +8,9 @@ import pytest
 from hypothesis import given, settings
 from scipy.integrate import quad
 
-from ranksearch.allocation.evbmf import _bound, evbmf, evbmf_rank
-from ranksearch.layers import Dense, full_ranks, is_legal
+from ranksearch.allocation.evbmf import _bound, evbmf, evbmf_rank, evbmf_weakened
+from ranksearch.errors import BudgetError
+from ranksearch.layers import Dense, ErrorTable, LayerSpec, full_ranks, is_legal, network_cost
 from ranksearch.layers.configuration import as_tuple
 
 
@@ -79,6 +80,38 @@ def test_the_noise_edge_is_where_the_density_of_noise_ends():
     low, high = (1 - math.sqrt(alpha)) ** 2, (1 + math.sqrt(alpha)) ** 2
     mass, _ = quad(lambda x: math.sqrt((high - x) * (x - low)) / (2 * math.pi * alpha * x), low, high)
     assert mass == pytest.approx(1)
+
+
+def noisy_network(network_of):
+    """Two layers of a few strong directions under noise: EVBMF has something to find."""
+    specs = [LayerSpec(name=n, kind="linear", channels_out=40, channels_in=60) for n in "ab"]
+    spectra = {s.name: noisy(40, 60, 4 + 3 * i, 0.5, i) for i, s in enumerate(specs)}
+    return network_of(specs), {
+        n: ErrorTable((s.sum() - np.cumsum(s)).clip(0), s.sum(), (s,)) for n, s in spectra.items()
+    }
+
+
+def test_weakening_gives_back_a_share_of_the_ranks_taken_away(network_of):
+    network, tables = noisy_network(network_of)
+    found = {w: evbmf(network, tables, form="pivoted", weakening=w) for w in (1.0, 0.75, 0.0)}
+    assert [found[1.0][n].rank for n in "ab"] == [4, 7]
+    assert [found[0.75][n].rank for n in "ab"] == [13, 15]  # ⌊40 − 0.75·(40 − 4)⌋, ⌊40 − 0.75·(40 − 7)⌋
+    assert [as_tuple(found[0.0][n]) for n in "ab"] == [(), ()]
+
+
+@pytest.mark.parametrize("form", ["plain", "pivoted"])
+@pytest.mark.parametrize("cost", ["params", "macs"])
+def test_weakened_it_meets_any_ratio_up_to_its_own(network_of, form, cost):
+    network, tables = noisy_network(network_of)
+    strongest = network_cost(network, evbmf(network, tables, form=form, cost=cost), form)
+    own = strongest.compression_ratio if cost == "params" else strongest.mac_ratio
+    assert evbmf_weakened(network, tables, own, form=form, cost=cost) == evbmf(network, tables, form=form, cost=cost)
+    for ratio in (1.5, 2.0, 3.0):
+        real = network_cost(network, evbmf_weakened(network, tables, ratio, form=form, cost=cost), form)
+        total, spent = (network.params, real.params) if cost == "params" else (network.macs, real.macs)
+        assert spent <= total / ratio < spent + 200  # a rank of one layer costs at most 100
+    with pytest.raises(BudgetError, match=rf"EVBMF reaches {own:.4g}, and less where it is weakened"):
+        evbmf_weakened(network, tables, own * 1.01, form=form, cost=cost)
 
 
 @given(st.integers(0, 10_000), st.sampled_from(["plain", "pivoted"]), st.sampled_from([1, 4]))

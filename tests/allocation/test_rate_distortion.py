@@ -2,13 +2,14 @@
 
 import itertools
 import math
+from dataclasses import replace
 
 import hypothesis.strategies as st
 import numpy as np
 import pytest
 from hypothesis import assume, given
 
-from ranksearch.allocation import RateDistortion, attainable_ratio
+from ranksearch.allocation import DISTORTIONS, Profiles, RateDistortion, attainable_ratio
 from ranksearch.allocation.choices import Choices
 from ranksearch.allocation.rate_distortion import cut
 from ranksearch.errors import BudgetError, RankError
@@ -18,6 +19,13 @@ from ranksearch.layers.configuration import as_tuple
 SEEDS = st.integers(0, 10_000)
 FORMS = st.sampled_from(["plain", "pivoted"])
 SHARES = st.floats(0, 1)
+COSTS = st.sampled_from(["params", "macs"])
+KINDS = st.sampled_from([*DISTORTIONS, "measured"])
+
+
+def distortion_of(kind, network):
+    points = [(0.1, 0.01), (0.4, 0.3), (0.7, 0.2)]
+    return DISTORTIONS[kind] if kind in DISTORTIONS else Profiles(dict.fromkeys(network.names, points))
 
 
 def between(low, high, share):
@@ -47,18 +55,21 @@ def test_legal_multiples_at_the_ratio_and_nothing_left_that_fits(synthetic, seed
         assert all(choices.cost(then) - choices.cost(now) > left for then in choices.steps(now))
 
 
-@given(SEEDS, FORMS, SHARES, st.lists(st.floats(-2, 2), min_size=3, max_size=3))
-def test_no_other_configuration_is_better_at_a_hull_point(synthetic, loss_of, seed, form, share, logs):
+@given(SEEDS, FORMS, SHARES, st.lists(st.floats(-2, 2), min_size=3, max_size=3), KINDS, COSTS)
+def test_no_other_configuration_is_better_at_a_hull_point(synthetic, seed, form, share, logs, kind, cost):
     network, tables = synthetic(seed, layers=3, largest=5)
+    tables = {name: replace(table, in_loss=True) for name, table in tables.items()}
     weights = dict(zip(network.names, logs, strict=True))
-    allocate = RateDistortion(network, tables, form)
+    allocate = RateDistortion(network, tables, form, distortion=distortion_of(kind, network), cost=cost)
     factors = [math.exp(w) for w in logs]
+    total, fixed = (network.params, network.fixed_params) if cost == "params" else (network.macs, network.fixed_macs)
     least = sum(c.choices.cost(c.choices.cheapest) for c in allocate.candidates)
-    budget = round(between(least, network.params - network.fixed_params, share))
+    budget = round(between(least, total - fixed, share))
     vertex = cut([c.curve(0.0) for c in allocate.candidates], factors, budget)
+    assume(vertex is not None)  # in MACs the cheapest choice may lie off the hull
     spent = sum(c.choices.cost(r) for c, r in zip(allocate.candidates, vertex, strict=True))
 
-    found = allocate(network.params / (network.fixed_params + spent), weights)
+    found = allocate(total / (fixed + spent), weights)
 
     options = []
     for c in allocate.candidates:
@@ -69,7 +80,29 @@ def test_no_other_configuration_is_better_at_a_hull_point(synthetic, loss_of, se
         for combination in itertools.product(*options)
         if sum(cost for cost, _ in combination) <= spent
     )
-    assert loss_of(found, tables, weights) <= best * (1 + 1e-9) + 1e-9
+    reached = sum(
+        f * c.loss(as_tuple(found[c.choices.spec.name])) for f, c in zip(factors, allocate.candidates, strict=True)
+    )
+    assert reached <= best * (1 + 1e-9) + 1e-9
+
+
+@given(SEEDS, FORMS, SHARES, SHARES, KINDS, COSTS)
+def test_what_is_spent_rises_with_the_budget_unless_both_fill_one_gap_of_the_hull(
+    synthetic, seed, form, first, second, kind, cost
+):
+    network, tables = synthetic(seed)
+    allocate = RateDistortion(network, tables, form, distortion=distortion_of(kind, network), cost=cost)
+    total, fixed = (network.params, network.fixed_params) if cost == "params" else (network.macs, network.fixed_macs)
+    least = sum(c.choices.cost(c.choices.cheapest) for c in allocate.candidates)
+    small, large = sorted(round(between(least, total - fixed, s)) for s in (first, second))
+    curves = [c.curve(0.0) for c in allocate.candidates]
+    assume(cut(curves, [1.0] * len(curves), small) != cut(curves, [1.0] * len(curves), large))
+
+    def spent(budget):
+        found = network_cost(network, allocate(total / (fixed + budget)), form)
+        return found.params if cost == "params" else found.macs
+
+    assert spent(small) <= spent(large)
 
 
 @given(SEEDS, FORMS, SHARES, SHARES)
@@ -166,11 +199,11 @@ def two_equal_layers(network_of, scales):
     return network_of(specs), tables
 
 
-def test_totals_count_only_where_asked(network_of):
+def test_totals_count_only_where_they_are_in_units_of_the_loss(network_of):
     network, tables = two_equal_layers(network_of, (1.0, 100.0))
     alike = RateDistortion(network, tables)(3.0)
     assert abs(alike["a"].rank - alike["b"].rank) <= 1
-    scaled = RateDistortion(network, tables, totals="table")(3.0)
+    scaled = RateDistortion(network, {name: replace(table, in_loss=True) for name, table in tables.items()})(3.0)
     assert scaled["a"].rank < scaled["b"].rank - 2
     # The root of a hundredfold total is a tenfold loss.
     assert scaled == RateDistortion(network, tables)(3.0, {"b": math.log(10)})

@@ -6,21 +6,25 @@ from hypothesis import given
 
 from ranksearch.allocation import ALLOCATORS, attainable_ratio
 from ranksearch.errors import BudgetError
-from ranksearch.layers import full_ranks, is_legal, network_cost
+from ranksearch.layers import full_ranks, is_legal, layer_macs, network_cost
 from ranksearch.layers.configuration import as_tuple
 
 NAMES = st.sampled_from(["uniform", "energy"])
+COSTS = st.sampled_from(["params", "macs"])
 FORMS = st.sampled_from(["plain", "pivoted"])
 
 
-@given(NAMES, st.integers(0, 10_000), FORMS, st.floats(0, 1), st.sampled_from([1, 2, 4]))
-def test_legal_multiples_at_the_ratio_or_above(synthetic, name, seed, form, share, multiple_of):
+@given(NAMES, st.integers(0, 10_000), FORMS, st.floats(0, 1), st.sampled_from([1, 2, 4]), COSTS)
+def test_legal_multiples_at_the_ratio_or_above(synthetic, name, seed, form, share, multiple_of, cost):
     network, tables = synthetic(seed)
-    ratio = max(1.0, attainable_ratio(network, form, multiple_of) ** share * (1 - 1e-12))
-    found = ALLOCATORS[name](network, tables, ratio, form=form, multiple_of=multiple_of)
-    assert network_cost(network, found, form).compression_ratio >= ratio * (1 - 1e-9)  # up to a 10⁻⁹th of a parameter
+    ratio = max(1.0, attainable_ratio(network, form, multiple_of, cost) ** share * (1 - 1e-12))
+    found = ALLOCATORS[name](network, tables, ratio, form=form, multiple_of=multiple_of, cost=cost)
+    real = network_cost(network, found, form)
+    reached = real.compression_ratio if cost == "params" else real.mac_ratio
+    assert reached >= ratio * (1 - 1e-9)  # up to a 10⁻⁹th of a parameter
     for spec in network.layers:
         ranks = as_tuple(found[spec.name])
+        assert cost == "params" or ranks == () or layer_macs(spec, found[spec.name], form) < spec.macs
         assert is_legal(spec, found[spec.name])
         assert all(r % multiple_of == 0 or r == f for r, f in zip(ranks, full_ranks(spec), strict=False))
 

@@ -3,6 +3,7 @@
 import re
 
 import hypothesis.strategies as st
+import msgspec
 import numpy as np
 import pytest
 from hypothesis import assume, given
@@ -105,3 +106,10 @@ def test_no_point_of_the_front_lies_farther_above_the_chord_than_the_knee(trial,
     knee = select(trial_table(history), "knee", history.study)["number"].iloc[0]
     assert above[rows["number"].tolist().index(knee)] == pytest.approx(max(above), abs=1e-9)
     assert max(above) >= -1e-9
+
+
+def test_a_stopped_trial_is_refused_by_its_number(trial, history_of):
+    cut = msgspec.structs.replace(trial(1, 0.8, 9.0, stopped="by the rule 'neighbours'"), state="stopped")
+    history = history_of([trial(0, 0.9, 2.0), cut])
+    with pytest.raises(SelectionError, match="trial 1 was stopped by the rule 'neighbours', and not measured"):
+        select(trial_table(history), "trial=1", history.study)

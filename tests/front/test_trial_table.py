@@ -41,16 +41,25 @@ def test_a_dense_layer_has_no_ranks(trial, history_of, dense_ranks):
     assert table["rank/fc/rank"].isna().tolist() == [True, False]
 
 
-def test_only_finished_measurements_in_the_order_of_finishing(trial, history_of):
+def test_only_measurements_in_the_order_of_ending(trial, history_of):
     trials = [
         trial(0, 0.9, 2.0, minute=9),
         trial(1, 0.8, 3.0, minute=3),
         trial(2, 0.8, 3.0, copy_of=1),
         Trial(number=3, state="running"),
         Trial(number=4, state="failed", reason="out of memory"),
-        Trial(number=5, state="stopped", record=trial(5, 0.99, 9.0).record),
+        Trial(number=5, state="stopped"),
     ]
     assert trial_table(history_of(trials))["number"].tolist() == [1, 0]
+
+
+def test_a_stopped_trial_costs_and_is_never_on_the_front(trial, history_of):
+    whole, cut = trial(0, 0.8, 2.0), trial(1, 0.99, 9.0, stopped="by the rule 'neighbours'")
+    table = trial_table(history_of([whole, msgspec.structs.replace(cut, state="stopped")]))
+    assert table["stopped"].tolist() == ["", "by the rule 'neighbours'"]
+    assert table["on_front"].tolist() == [True, False]
+    assert table["hypervolume"][0] == table["hypervolume"][1]
+    assert table["images_total"].tolist() == [100, 200]
 
 
 @given(POINTS)

@@ -17,6 +17,7 @@ from ranksearch.networks import Examples
 from ranksearch.progressive import (
     FineTuned,
     Precision,
+    Progress,
     Task,
     attach,
     collapse,
@@ -202,6 +203,43 @@ def test_a_killed_run_resumes_bit_for_bit(
     assert equal(collapse(whole, "plain"), collapse(again, "plain"))
 
 
+def test_checkpoints_come_as_often_as_asked_and_belong_to_their_settings(
+    attached: Callable, train: Examples, tmp_path: Path
+) -> None:
+    path, seen = tmp_path / "c", []
+
+    def on_step(done: int, of: int) -> None:
+        seen.append(torch.load(path, weights_only=True)["progress"]["step"] if path.exists() else 0)
+
+    given = {"checkpoint": path, "checkpoint_every": 3}
+    fine_tune(attached(), train, RECIPE, SCHEDULE, settings={"slices": "2"}, on_step=on_step, **given)
+    assert seen == [0, 0, 3, 3, 3, 6, 6, 8]
+    with pytest.raises(StudyChangedError, match="slices was 2, is 3"):
+        fine_tune(attached(), train, RECIPE, SCHEDULE, settings={"slices": "3"}, **given)
+
+
+def test_several_passes_ask_the_teacher_once_and_sum_their_gradients(
+    network: nn.Module, attached: Callable, train: Examples
+) -> None:
+    asked: list[int] = []
+    teacher = copy.deepcopy(network)
+    teacher.head.register_forward_hook(lambda *_: asked.append(1))
+    recipe = msgspec.structs.replace(RECIPE, images=2 * 32, clip=1e9, weight_decay=0.0, learn="adapters", momentum=0.0)
+    moves, start = [], attached()
+    for passes, lr in ((2, 1e-4), (1, 2e-4)):
+        student = attached()
+        student.drop.p = 0.0
+        looks = fine_tune(
+            student, train, msgspec.structs.replace(recipe, lr=lr), NO_DECAY, teacher=teacher, milestones=(1.0,),
+            passes=lambda network, step, passes=passes: [None] * passes,
+        ).milestones  # fmt: skip
+        moves.append([a - b for a, b in zip(student.parameters(), start.parameters(), strict=True)])
+    assert len(looks) == 1
+    assert len(asked) == 4
+    for twice, once in zip(*moves, strict=True):
+        torch.testing.assert_close(twice, once, rtol=0.05, atol=1e-6)
+
+
 def test_a_finished_run_is_read_not_run(attached: Callable, train: Examples, tmp_path: Path) -> None:
     first, second = attached(), attached()
     done = fine_tune(first, train, RECIPE, SCHEDULE, checkpoint=tmp_path / "c", milestones=(1.0,))
@@ -225,6 +263,27 @@ def test_non_finite_loss_names_step_loss_and_rate(attached: Callable, train: Exa
     ):
         fine_tune(progressive, train, RECIPE, SCHEDULE, task=task, checkpoint=tmp_path / "c")
     assert all(p.requires_grad for p in progressive.parameters())
+
+
+@pytest.mark.parametrize("ends", ["a loss that is not finite", "a callback"])
+def test_of_a_run_that_ends_early_its_progress_is_left(ends: str, attached: Callable, train: Examples) -> None:
+    calls, progress = iter(range(100)), Progress()
+    task = Task.of(lambda o, t: F.cross_entropy(o, t) * (float("nan") if next(calls) == 6 else 1.0))
+
+    def on_step(done: int, of: int) -> None:
+        if ends == "a callback" and done == 6:
+            raise InterruptedError
+
+    with pytest.raises((NonFiniteError, InterruptedError)):
+        fine_tune(
+            attached(), train, RECIPE, SCHEDULE, task=task, milestones=(0.25, 0.75), on_milestone=lambda _: 0.5,
+            on_step=on_step, progress=progress,
+        )  # fmt: skip
+    left = FineTuned.of(progress)
+    assert [(m.images, m.accuracy) for m in left.milestones] == [(64, None), (192, 0.5)]
+    assert left.seconds > 0
+    assert left.seconds_per_step == left.seconds / progress.step
+    assert left.trainable_params > 0
 
 
 def test_weights_that_break_down_at_the_last_step_are_told(attached: Callable, train: Examples) -> None:

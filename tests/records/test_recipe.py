@@ -38,7 +38,7 @@ def test_takes_the_ends_of_its_ranges() -> None:
 
 @pytest.mark.parametrize(
     ("settings", "meant"),
-    [({"optimizer": "adam"}, "adamw"), ({"learn": "adapter"}, "adapters")],
+    [({"optimizer": "adam"}, "adamw"), ({"learn": "adapter"}, "adapters"), ({"init": "elastik"}, "elastic")],
 )
 def test_refuses_unknown_words_and_names_the_nearest(settings: dict, meant: str) -> None:
     with pytest.raises(StudyFileError, match=f"did you mean {meant!r}"):

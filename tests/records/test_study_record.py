@@ -62,11 +62,19 @@ def test_finished_in_order_without_copies(rows: list[Trial]) -> None:
     assert history.finished("baselines") == ()
 
 
-@pytest.mark.parametrize("room", ["trials", "baselines", "finalists"])
+@pytest.mark.parametrize("room", ["trials", "baselines", "confirmations", "finalists"])
 def test_rooms_are_apart_and_round_trip(room: str) -> None:
     history = StudyHistory(study=STUDY, **{room: ROWS})
     assert [row.number for row in history.finished(room)] == [1, 5, 0]
     assert msgspec.json.decode(msgspec.json.encode(history), type=StudyHistory) == history
+
+
+def test_a_stopped_trial_has_ended_and_not_finished() -> None:
+    cut = msgspec.structs.replace(trial(6, 4), state="stopped")
+    history = StudyHistory(study=STUDY, trials=(*ROWS, cut))
+    assert [row.number for row in history.ended()] == [1, 5, 6, 0]
+    assert [row.number for row in history.finished()] == [1, 5, 0]
+    assert 6 not in [row.number for row in history.front()]
 
 
 def test_box_is_the_studys_own() -> None:

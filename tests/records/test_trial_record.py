@@ -108,3 +108,10 @@ def test_counted_is_the_cost_by_the_studys_count(form: str) -> None:
     made = record(form=form)
     assert made.counted == getattr(made, form)
     assert made.key == KEY
+
+
+def test_where_a_trial_starts_is_part_of_its_key_and_older_keys_stay() -> None:
+    configuration = RankConfiguration({"fc": Svd(2)})
+    keys = [trial_key(configuration, DecaySchedule(), Recipe(init=init)) for init in ("decomposition", "elastic")]
+    assert keys[0] == "35e783a8341b9419"  # of a version that knew no other start
+    assert keys[1] != keys[0]

@@ -74,3 +74,16 @@ def test_without_a_front_the_dense_network_is_still_there(odd_histories: dict[st
 
 def test_nothing_at_all_is_an_empty_figure() -> None:
     assert not front_figure([]).data
+
+
+def test_stopped_trials_are_crosses_at_their_last_milestone(history: StudyHistory) -> None:
+    first = history.trials[0]
+    assert first.record
+    record = msgspec.structs.replace(first.record, stopped="by the rule 'neighbours', after 16,000 of 64,000 images")
+    cut = msgspec.structs.replace(first, state="stopped", record=record)
+    figure = front_figure([msgspec.structs.replace(history, trials=(cut, *history.trials[1:]))])
+    drawn = trace(figure, "stopped")
+    assert drawn.showlegend
+    assert list(drawn.y) == [100 * record.measured.accuracy]
+    assert "stopped by the rule 'neighbours', after 16,000 of 64,000 images" in drawn.hovertext[0]
+    assert not trace(front_figure([history]), "stopped").showlegend

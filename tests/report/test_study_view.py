@@ -25,4 +25,4 @@ def test_a_study_without_trials_has_empty_tables(odd_views: dict[str, StudyView]
     assert empty.front.empty
     assert empty.baselines.empty
     assert empty.finalists.empty
-    assert empty.rooms == {"search": (), "baselines": (), "finalists": ()}
+    assert empty.rooms == {"search": (), "baselines": (), "confirmations": (), "finalists": ()}

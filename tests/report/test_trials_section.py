@@ -1,5 +1,8 @@
 """The account of all trials."""
 
+import msgspec
+
+from ranksearch.records import StudyHistory
 from ranksearch.report.blocks import Table, Text
 from ranksearch.report.study_view import StudyView
 from ranksearch.report.trials_section import outcomes_table, trials_section
@@ -31,3 +34,12 @@ def test_what_it_cost(view: StudyView, odd_views: dict[str, StudyView]) -> None:
     assert "141 s had been estimated" in cost.text
     (nothing,) = trials_section([odd_views["empty"]]).blocks
     assert nothing == Text("No trial has been started yet.")
+
+
+def test_a_stopped_trial_says_why(history: StudyHistory) -> None:
+    first = history.trials[0]
+    assert first.record
+    record = msgspec.structs.replace(first.record, stopped="by the rule 'neighbours'")
+    cut = msgspec.structs.replace(first, state="stopped", record=record)
+    table = outcomes_table(StudyView(msgspec.structs.replace(history, trials=(cut, *history.trials[1:]))))
+    assert ("search", "stopped", "1", "0", "by the rule 'neighbours'") in table.rows

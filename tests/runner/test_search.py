@@ -89,7 +89,8 @@ def test_every_sampler_proposes_in_both_spaces(
     space: str, sampler: str, write: Command, ranksearch: Command, history_of: Read, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("ranksearch.runner.founding.SEED_RATIOS", 2)  # so that the sampler's turn comes early
-    path = write(ranks={"space": space}, search={"trials": 5, "sampler": sampler}, training={"images": 128})
+    search = {"trials": 5, "sampler": sampler}
+    path = write(ranks={"space": space}, search=search, training={"images": 128}, screen={"share": 0})
     left = ranksearch("search", path)
     assert (left.code, left.err) == (0, "")
     origins = Counter(r.origin for r in records(history_of(path)))

@@ -1,10 +1,13 @@
 """One trial, by every schedule; the exported network is the measured one; what diverges is told as such."""
 
+from dataclasses import replace
+
 import msgspec
 import pytest
 import torch
 
-from ranksearch.records import SCHEDULES, DecaySchedule, Recipe
+from ranksearch.progressive import CLASSIFICATION
+from ranksearch.records import NO_DECAY, SCHEDULES, DecaySchedule, Recipe
 from ranksearch.records.schedule import FADES, ORDERS
 from ranksearch.runner.session import Session
 from ranksearch.runner.trial import MILESTONES, measured, run_trial
@@ -57,3 +60,30 @@ def test_a_loss_or_an_output_that_is_not_finite_is_a_result(images: int, told: s
     assert record.measured.accuracy == 0
     assert record.measured.distance is None
     assert told in record.failure
+
+
+def test_what_was_done_before_a_loss_broke_down_is_recorded(session: Session) -> None:
+    calls = iter(range(100))
+    task = replace(CLASSIFICATION, loss=lambda o, t: o.sum() * (float("nan") if next(calls) == 5 else 1e-3))
+    plan = session.plan(session.variables.allocate(3.0, {}, {}), NO_DECAY, RECIPE)
+    _, record = run_trial(replace(session.subject, task=task), session.bases, plan, "pivoted")
+    assert "loss is nan at step 6 of 8" in record.failure
+    assert [m.images for m in record.milestones] == [128, 256]
+    assert record.cost.images == 6 * 64
+    assert 0 < record.cost.training_seconds < record.cost.seconds
+    assert record.cost.trainable_params > 0
+
+
+def test_a_trial_that_is_stopped_is_recorded_as_far_as_it_went(session: Session) -> None:
+    seen: list[int] = []
+    plan = session.plan(session.variables.allocate(3.0, {}, {}), DecaySchedule(shape="linear", end=0.4), RECIPE)
+    network, record = run_trial(
+        session.subject, session.bases, plan, "pivoted",
+        hopeless=lambda milestones: seen.append(len(milestones)) or ("enough" if len(milestones) == 3 else ""),
+    )  # fmt: skip
+    assert network is None
+    assert (record.stopped, record.failure) == ("enough", "")
+    assert seen == [2, 3]  # never before the decay has ended
+    assert record.measured.accuracy == record.milestones[-1].accuracy
+    assert (record.measured.distance, record.measured.images) == (None, 128)
+    assert record.cost.images == 384

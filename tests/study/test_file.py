@@ -25,9 +25,9 @@ def write(tmp_path: Path) -> Callable[[str], Path]:
 def test_the_least_file_takes_every_default(write: Callable[[str], Path], tmp_path: Path) -> None:
     study = read_study(write(LEAST))
     assert (study.name, study.path, study.folder) == ("mine", tmp_path / "mine.toml", tmp_path)
-    assert (study.ranks.space, study.ranks.basis, study.ranks.form) == ("allocated", "weights", "pivoted")
+    assert (study.ranks.space, study.ranks.basis, study.ranks.form) == ("allocated", "activations+gradients", "pivoted")
     assert (study.search.sampler, study.search.baselines) == ("tpe", ("uniform", "energy", "evbmf"))
-    assert study.training.init == "decomposition"
+    assert study.training.init == "elastic"
     assert study.storage_url == f"sqlite:///{tmp_path.resolve()}/mine.db"
 
 
@@ -72,8 +72,12 @@ def test_values_lists_and_ranges(write: Callable[[str], Path]) -> None:
         ('[search]\nbaselines = ["unifrom"]', "search.baselines = 'unifrom' is not available; did you mean 'uniform'?"),
         ("[finetune]\nlr = -1", "finetune.lr = -1.0 must be above 0"),
         # comes with a later version
-        ('[training]\ninit = "elastic"', "training.init = 'elastic' is not available; allowed: decomposition"),
-        ('[ranks]\nbasis = "activations"', "ranks.basis = 'activations' is not available; allowed: weights"),
+        ('[training]\ninit = "elastik"', "training.init = 'elastik' is unknown; did you mean 'elastic'"),
+        ('[training]\ninit = "elastic"\n[schedule]\nfade = ["residual", "full"]', 'fade must be "residual" where'),
+        ('[training]\ninit = ["decomposition", "elastic"]\n[schedule]\nfade = "full"', 'init = "decomposition"'),
+        ("[elastic]\nsteps = -1", "elastic.steps = -1: expected int >= 0"),
+        ("[elastic]\nwarmup = 1", "elastic.warmup = 1: expected float < 1"),
+        ('[ranks]\nbasis = "gradients"', "ranks.basis = 'gradients' is not available; did you mean"),
         ("[search]\nearly_stopping = true", "search.early_stopping is not a known key; allowed: "),
         ('name = "../x"', "name = '../x' must be 1 to 100 letters"),
     ],

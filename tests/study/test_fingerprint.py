@@ -17,6 +17,7 @@ def _resume(old: StudyFile, new: StudyFile, **contents: Any) -> None:
     "changed",
     [
         {"search": {"trials": 7, "minutes": 3, "sampler": "gp", "workers": 2, "device": "cpu", "baselines": []}},
+        {"search": {"stop": "neighbours"}},
         {"search": {"storage": "sqlite:///elsewhere.db"}},
         {"finetune": {"epochs": 1, "lr": 0.3}},
         {"network": {"weights": "elsewhere.pt", "expect_accuracy": 0.5}},
@@ -26,6 +27,11 @@ def _resume(old: StudyFile, new: StudyFile, **contents: Any) -> None:
 )
 def test_free_settings_may_change(changed: dict[str, Any], make_study: Callable[..., StudyFile]) -> None:
     _resume(make_study(), make_study(**changed))
+
+
+def test_an_elastic_adapter_that_no_trial_starts_from_may_change(make_study: Callable[..., StudyFile]) -> None:
+    training = {"init": "decomposition"}
+    _resume(make_study(training=training), make_study(training=training, elastic={"lr": 0.1, "steps": 900}))
 
 
 @pytest.mark.parametrize(
@@ -53,6 +59,15 @@ def test_a_changed_measurement_is_refused_by_key(
     assert "study 'small'" in message
     assert "new name" in message
     assert "\n" not in message
+
+
+@pytest.mark.parametrize("init", ["elastic", ["decomposition", "elastic"]])
+def test_what_trials_start_from_may_not_change(init: Any, make_study: Callable[..., StudyFile]) -> None:
+    training = {"init": init}
+    with pytest.raises(StudyChangedError, match=r"mix them: elastic\.lr 0\.02 → 0\.1; restore"):
+        _resume(make_study(training=training), make_study(training=training, elastic={"lr": 0.1}))
+    with pytest.raises(StudyChangedError, match=r"training\.init decomposition → "):
+        _resume(make_study(training={"init": "decomposition"}), make_study(training=training))
 
 
 def test_changed_contents_are_refused_by_name(make_study: Callable[..., StudyFile]) -> None:

@@ -9,7 +9,7 @@ import pytest
 
 from ranksearch.errors import StudyFileError
 from ranksearch.layers import RankConfiguration, Svd
-from ranksearch.records import DecaySchedule, Measurement, Recipe, StudyRecord, TrialRecord
+from ranksearch.records import DecaySchedule, ElasticRecord, Measurement, Recipe, StudyRecord, TrialRecord
 from ranksearch.study import Ledger, Planned, Worker, open_storage, origin_of, planned, run_one
 from ranksearch.study.ledger import PATIENCE
 
@@ -34,7 +34,7 @@ def test_what_is_written_is_read_by_another_process(ledger: Ledger, url: str, st
     assert other.exists
     assert other.record == study_record
     names = optuna.get_all_study_names(other.storage)
-    assert sorted(names) == ["small", "small/baselines", "small/finalists"]
+    assert sorted(names) == ["small", "small/baselines", "small/confirmations", "small/finalists"]
     assert other.study().metric_names == ["accuracy", "log2 compression_ratio"]
     history = other.history()
     assert (history.study, history.trials, history.baselines, history.finalists) == (study_record, (), (), ())
@@ -206,9 +206,41 @@ def test_the_budget_counts_what_is_spoken_for_and_no_copies(
 
 def test_finalists_are_booked(ledger: Ledger, make_record: Callable[..., TrialRecord]) -> None:
     record = make_record(origin="finalist a.json", measured=Measurement(0.88, 0.1, "test", 300))
-    ledger.add_finalist(record)
+    ledger.add("finalists", record)
     (finalist,) = ledger.history().finished("finalists")
     assert finalist.record == record
+
+
+def test_a_stopped_trial_is_booked_without_values_counts_and_is_not_known(
+    ledger: Ledger, make_record: Callable[..., TrialRecord], url: str
+) -> None:
+    record = make_record(stopped="by the rule 'neighbours'", measured=Measurement(0.4, None, "search", 100))
+    assert run_one(ledger.study(), _finishes(ledger, record))
+    with_nothing_to_do = ledger.study()
+    assert not run_one(with_nothing_to_do, _prunes)
+    other = Ledger(open_storage(url), "small")
+    stopped, idle = other.history().trials
+    assert (stopped.state, stopped.record) == ("stopped", record)
+    assert (idle.state, idle.record) == ("stopped", None)
+    assert other.study().trials[0].values is None
+    counts = other.counts()
+    assert (counts.finished, counts.stopped, counts.failed, counts.claimed) == (1, 1, 1, 1)
+    assert other.find(record.key) is None
+
+
+def _prunes(trial: optuna.Trial) -> tuple[float, ...]:
+    raise optuna.TrialPruned
+
+
+def test_a_study_older_than_a_room_gets_it_when_it_is_needed(
+    ledger: Ledger, make_record: Callable[..., TrialRecord]
+) -> None:
+    optuna.delete_study(study_name="small/confirmations", storage=ledger.storage)
+    assert ledger.history().confirmations == ()
+    assert ledger.counts("confirmations").finished == 0
+    assert ledger.reap(resume=True) == 0
+    ledger.add("confirmations", make_record())
+    assert len(ledger.history().finished("confirmations")) == 1
 
 
 def test_reaping_covers_every_room(ledger: Ledger) -> None:
@@ -222,3 +254,12 @@ def test_reaping_covers_every_room(ledger: Ledger) -> None:
     ledger.storage.set_trial_state_values(failed._trial_id, optuna.trial.TrialState.FAIL)
     assert ledger.reap() == 0
     assert ledger.reap(resume=True) == 1
+
+
+def test_the_shared_training_is_booked_once(ledger: Ledger, url: str) -> None:
+    assert ledger.elastic is None
+    assert ledger.history().elastic is None
+    first = ElasticRecord(recipe=Recipe(images=640), slices=2, images=1280, seconds=4.0, digest="a")
+    ledger.book_elastic(first)
+    ledger.book_elastic(msgspec.structs.replace(first, digest="b"))
+    assert Ledger(open_storage(url), "small").history().elastic == first

@@ -6,7 +6,7 @@ import pytest
 from optuna.trial import TrialState
 
 from ranksearch.errors import NonFiniteError
-from ranksearch.study import open_storage, run_one
+from ranksearch.study import Stopped, open_storage, run_one
 from ranksearch.study.abandoned import queue_again
 
 
@@ -38,6 +38,14 @@ def test_nothing_to_do_is_no_failure(study: optuna.Study) -> None:
 
     assert not run_one(study, idles)
     assert [(t.state, "reason" in t.user_attrs) for t in study.trials] == [(TrialState.PRUNED, False)]
+
+
+def test_a_trial_stopped_early_is_a_result(study: optuna.Study) -> None:
+    def stops(trial: optuna.Trial) -> tuple[float]:
+        raise Stopped
+
+    assert run_one(study, stops)
+    assert [t.state for t in study.trials] == [TrialState.PRUNED]
 
 
 def test_an_error_that_looks_like_optunas_own_is_raised(study: optuna.Study) -> None:

@@ -61,3 +61,11 @@ def test_a_record_of_a_trial_that_did_not_finish_counts_for_nothing(make_record:
     trial.set_user_attr("record", msgspec.to_builtins(make_record()))
     study.tell(trial, state=optuna.trial.TrialState.FAIL)
     assert rows(study.trials)[0].record is None
+
+
+def test_a_stopped_trial_keeps_its_record(make_record: Callable[..., TrialRecord]) -> None:
+    study = optuna.create_study(directions=["maximize"] * 2)
+    trial, record = study.ask(), make_record(stopped="by the rule 'neighbours'")
+    trial.set_user_attr("record", msgspec.to_builtins(record))
+    study.tell(trial, state=optuna.trial.TrialState.PRUNED)
+    assert (row(study.trials[0]).state, row(study.trials[0]).record) == ("stopped", record)

@@ -95,3 +95,26 @@ def test_workers_with_one_seed_propose_different_points(storage: Callable[[], An
 def test_an_unknown_name_is_told() -> None:
     with pytest.raises(StudyFileError, match=r"search\.sampler = 'nsga' is not available; did you mean 'nsga"):
         sampler("nsga", 0)
+
+
+@pytest.mark.parametrize("stopped", [0, 12])
+def test_the_share_of_good_trials_does_not_count_stopped_ones(stopped: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    from optuna.samplers._tpe import sampler as tpe
+
+    study = optuna.create_study(directions=["maximize"] * 2, sampler=sampler("random", 7))
+    study.optimize(_objective, n_trials=20)
+    for trial in study.get_trials()[:stopped]:
+        cut = {"params": trial.params, "distributions": trial.distributions}
+        study.add_trial(optuna.trial.create_trial(state=optuna.trial.TrialState.PRUNED, **cut))
+    split, below = tpe._split_trials, []
+
+    def watched(*arguments: Any) -> Any:
+        below.append(len(split(*arguments)[0]))
+        return split(*arguments)
+
+    monkeypatch.setattr(tpe, "_split_trials", watched)
+    study.sampler = sampler("tpe", 7)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error", FutureWarning)
+        study.optimize(_objective, n_trials=1)
+    assert set(below) == {2}  # a tenth of 20; of 32 it would be 4

@@ -3,11 +3,19 @@ from typing import Any, get_args
 import msgspec
 import pytest
 
-from ranksearch.allocation import ALLOCATORS
+from ranksearch.allocation import ALLOCATORS, DISTORTIONS
 from ranksearch.errors import StudyFileError
 from ranksearch.records import DecaySchedule, Recipe
-from ranksearch.study import SAMPLERS, FinetuneSection, ScheduleSection, SearchSection, TrainingSection
-from ranksearch.study.sections import PretrainingSection
+from ranksearch.study import (
+    SAMPLERS,
+    ElasticSection,
+    FinetuneSection,
+    RanksSection,
+    ScheduleSection,
+    SearchSection,
+    TrainingSection,
+)
+from ranksearch.study.sections import LEAST_STEPS, MOST_STEPS, PretrainingSection
 
 
 def _words(section: type[msgspec.Struct], key: str) -> set[str]:
@@ -24,13 +32,14 @@ def _words(section: type[msgspec.Struct], key: str) -> set[str]:
 def test_choices_are_those_that_exist() -> None:
     assert _words(SearchSection, "sampler") == set(SAMPLERS)
     assert _words(SearchSection, "baselines") == set(ALLOCATORS)
+    assert _words(RanksSection, "distortion") == set(DISTORTIONS)
 
 
 def test_sections_have_every_key_of_what_they_set_with_its_default() -> None:
     assert set(ScheduleSection().settings) == set(DecaySchedule.__struct_fields__)
     assert set(TrainingSection().settings) == set(Recipe.__struct_fields__) - {"images"}
     assert DecaySchedule(**ScheduleSection().settings) == DecaySchedule()
-    assert Recipe(images=TrainingSection().length(0), **TrainingSection().settings) == Recipe()
+    assert Recipe(images=TrainingSection().length(0), **TrainingSection().settings) == Recipe(init="elastic")
     changeable = set(FinetuneSection.__struct_fields__) - {"epochs", "seeds"}
     assert changeable == set(Recipe.__struct_fields__) - {"images"}
 
@@ -52,3 +61,27 @@ def test_finetune_changes_only_what_is_given() -> None:
 def test_pretraining_learns_everything_and_distils_nothing() -> None:
     recipe = PretrainingSection(epochs=2, lr=0.3).recipe(100)
     assert (recipe.images, recipe.lr, recipe.learn, recipe.distillation) == (200, 0.3, "all", 0.0)
+
+
+@pytest.mark.parametrize(
+    ("given", "images", "steps"),
+    [
+        ({}, 10**9, MOST_STEPS),
+        ({}, 4 * 256 * 1000 + 255, 1000),
+        ({}, 4 * 256 * LEAST_STEPS, LEAST_STEPS),
+        ({}, 4 * 256 * LEAST_STEPS - 1, 0),
+        ({"batch": 64, "slices": 1}, 4 * 64 * 500, 500),
+        ({"steps": 5}, 1, 5),
+        ({"steps": 0}, 10**9, 0),
+    ],
+)
+def test_the_length_of_the_shared_training(given: dict[str, Any], images: int, steps: int) -> None:
+    section = ElasticSection(**given)
+    assert section.length(images) == steps
+    assert section.steps is not None or steps * section.batch * section.slices <= images / 4
+
+
+def test_the_shared_training_distils_and_nothing_else() -> None:
+    recipe = ElasticSection(lr=0.3, batch=64).recipe(7)
+    assert (recipe.steps, recipe.batch, recipe.lr) == (7, 64, 0.3)
+    assert (recipe.distillation, recipe.weight_decay, recipe.learn) == (1.0, 0.0, "adapters+norm")

@@ -12,6 +12,7 @@ NAMES = [
     "resnet20-cifar10",
     "resnet32-cifar10",
     "resnet32-cifar100",
+    "resnet56-cifar10",
     "vgg16-cifar10",
     "vgg16-svhn",
 ]

@@ -34,6 +34,7 @@ def test_every_key_is_written_out(tmp_path: Path) -> None:
         f"finetune.{key}"
         for key in (
             "batch", "optimizer", "momentum", "weight_decay", "warmup", "clip", "distillation", "temperature", "learn",
+            "init",
         )
     }  # fmt: skip
     assert "or epochs = " in text

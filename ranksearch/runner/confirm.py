@@ -1,0 +1,55 @@
+"""Confirmation: the front trained and measured again with further seeds, for it was chosen from noisy measurements."""
+
+import time
+from collections.abc import Iterator
+from itertools import count
+
+from rich.console import Console
+
+from ..records import StudyHistory, TrialRecord, trial_seed
+from .progress import Pace, display
+from .session import Session
+from .trial import Plan, run_trial
+from .worker import Budget
+
+
+def further_seeds(study_seed: int, record: TrialRecord) -> Iterator[int]:
+    """Training seeds of a configuration, the same for ever and never the one that chose it."""
+    seeds = (trial_seed(study_seed, f"{record.key}, confirmation {n}") for n in count(1))
+    return (seed for seed in seeds if seed != record.seed)
+
+
+def confirmations(history: StudyHistory, study_seed: int, seeds: int) -> list[Plan]:
+    """Every point of the front with each of ``seeds`` seeds, all points once before any a second time."""
+    points = [(t.number, t.record, further_seeds(study_seed, t.record)) for t in history.front() if t.record]
+    return [
+        Plan(record.configuration, record.schedule, record.recipe, next(further), f"trial {number}")
+        for _ in range(seeds)
+        for number, record, further in points
+    ]
+
+
+def left_over(history: StudyHistory, study_seed: int, seeds: int) -> list[Plan]:
+    """Those of them that are not on the books yet."""
+    done = {(t.record.key, t.record.seed) for t in history.finished("confirmations") if t.record}
+    return [plan for plan in confirmations(history, study_seed, seeds) if (plan.key, plan.seed) not in done]
+
+
+def confirm(session: Session, seeds: int, budget: Budget, console: Console) -> str:
+    """Trains and measures every point of the front with ``seeds`` further seeds, as far as time allows.
+
+    Returns:
+        Why it ended, if early.
+    """
+    history = session.ledger.history()
+    todo, before = left_over(history, session.study.search.seed, seeds), len(history.confirmations)
+    with display(console, confirmations=Pace(before + len(todo), before)) as shows:
+        for done, plan in enumerate(todo):
+            if time.monotonic() >= budget.deadline:
+                return f"the time is over, {len(todo) - done} confirmations are left"
+            network, bases = session.start(plan.recipe.init)
+            _, record = run_trial(session.subject, bases, plan, session.form, network=network, on_step=shows.step)
+            session.ledger.add("confirmations", record)
+            history = session.ledger.history()
+            shows.finished(history, record, history.confirmations[-1].number, "confirmations")
+    return ""

@@ -1,0 +1,172 @@
+"""The shared training of a study's elastic adapter: once, before the trials; killed, it goes on where it stopped."""
+
+import time
+from collections.abc import Callable, Iterator
+
+from rich.console import Console
+from torch import nn
+
+from ..allocation import Slices, attainable_ratio
+from ..errors import NonFiniteError
+from ..layers import RankConfiguration, network_cost
+from ..progressive import Elastic, fine_tune, make_elastic, set_slice
+from ..records import NO_DECAY, ClosedFormPoint, ElasticRecord, Measurement, trial_seed
+from ..study.sections import LEAST_STEPS
+from .elastic_file import sample_outputs, write_elastic
+from .progress import duration
+from .session import Session
+from .tables import closed_form_line
+from .trial import untrained, useless
+
+CHECKPOINT_EVERY = 250  # steps
+SHOW_EVERY = 30  # seconds between two lines on its progress
+SHOWN = 4  # slices of the closed-form front that are measured and printed in the end
+
+
+def elastic_stage(session: Session, console: Console) -> Elastic | None:
+    """Trains the adapter where trials are to start from it and it is not there yet; says in print what it cost.
+
+    Returns:
+        The adapter; None where no trial starts from it, or where it is off.
+
+    Raises:
+        NonFiniteError: the training diverged.
+        WeightsError, StudyChangedError: as :attr:`Session.elastic`.
+    """
+    ledger = session.ledger
+    if ledger.elastic is None:
+        if not session.study.starts_elastic:
+            return None
+        train_elastic(session, console)
+    record = ledger.elastic
+    if record is None or record.off:
+        why = record.off if record else ""
+        console.print(
+            f"elastic adapter: off, {why}; trials start from the decomposition", highlight=False, soft_wrap=True
+        )
+        return None
+    return session.elastic
+
+
+def train_elastic(session: Session, console: Console) -> None:
+    """Trains, writes and books the adapter; or books why there is none."""
+    study, subject, ledger = session.study, session.subject, session.ledger
+    section, whole = study.elastic, images_of_trials(session)
+    steps = section.length(whole)
+    each = f"{section.slices} × {section.batch} images"
+    if not steps:
+        least = f"a quarter of the trials' {whole:,} images is less than {LEAST_STEPS} steps of {each}"
+        ledger.book_elastic(ElasticRecord(off="elastic.steps = 0" if section.steps == 0 else least))
+        return
+    images = steps * section.batch * section.slices
+    console.print(
+        f"elastic adapter: one training for all trials, {steps:,} steps of {each}, {images / whole:.0%} of what the "
+        "trials see",
+        highlight=False,
+        soft_wrap=True,
+    )
+    slices = study_slices(session)
+    network, path = make_elastic(subject.network, session.bases), session.store.elastic
+    checkpoint = path.with_suffix(".checkpoint")
+
+    def passes(network: nn.Module, step: int) -> Iterator[None]:
+        for configuration in slices(step):
+            set_slice(network, configuration)
+            yield
+
+    recipe = section.recipe(steps)
+    try:
+        trained = fine_tune(
+            network,
+            subject.splits.train,
+            recipe,
+            NO_DECAY,
+            task=subject.task,
+            teacher=subject.network,
+            seed=trial_seed(study.search.seed, "elastic"),
+            precision=subject.precision,
+            device=subject.device,
+            passes=passes,
+            settings={"slices": f"{section.slices} around {' '.join(c.digest for c in slices.closed_form)}"},
+            checkpoint=checkpoint,
+            checkpoint_every=CHECKPOINT_EVERY,
+            on_step=progress_lines(console),
+        )
+    except NonFiniteError as error:
+        told = str(error).replace("training.", "elastic.")
+        raise NonFiniteError(f"elastic adapter: {told}; or elastic.steps = 0, without it") from None
+    if ledger.elastic is None:  # another process may have been quicker
+        elastic = Elastic.of(network)
+        record = ElasticRecord(
+            recipe=recipe,
+            slices=section.slices,
+            images=images,
+            seconds=trained.seconds,
+            trainable_params=trained.trainable_params,
+            peak_memory=trained.peak_memory,
+            digest=write_elastic(network, path),
+            outputs=sample_outputs(subject, elastic),
+            machine=subject.machine,
+        )
+        ledger.book_elastic(record)
+        console.print(
+            f"elastic adapter: trained in {duration(trained.seconds)}; its slices, without a step of their own:",
+            highlight=False,
+        )
+        for configuration in slices.closed_form[1 :: len(slices.closed_form) // SHOWN]:  # the smallest among them
+            console.print(closed_form_line(slice_point(session, elastic, configuration)), highlight=False)
+    checkpoint.unlink(missing_ok=True)
+
+
+def images_of_trials(session: Session) -> int:
+    """What the trials of the study will see in all, as far as its minutes allow."""
+    search, trials = session.study.search, float(session.study.search.trials)
+    if search.minutes:
+        trials = min(trials, search.minutes * 60 / max(1e-9, session.ledger.record.seconds_per_trial))
+    return max(1, round(trials * session.study.training.length(len(session.subject.splits.train))))
+
+
+def study_slices(session: Session) -> Slices:
+    """What each step of the study's shared training takes."""
+    ranks, spec = session.study.ranks, session.subject.spec
+    return Slices(
+        session.variables.allocate,
+        spec.names,
+        ranks.ratio,
+        attainable_ratio(spec, ranks.form, ranks.multiple_of),
+        session.study.elastic.slices,
+        session.study.search.seed,
+    )
+
+
+def slice_measurement(session: Session, elastic: Elastic, configuration: RankConfiguration) -> Measurement:
+    """A slice, without any step of its own, on the search split: about a second."""
+    try:
+        return untrained(session.subject, elastic.bases, configuration, session.form, elastic.network)[1]
+    except NonFiniteError:
+        return useless(session.subject.search_stage)
+
+
+def slice_point(session: Session, elastic: Elastic, configuration: RankConfiguration) -> ClosedFormPoint:
+    """The same with its ratio."""
+    ratio = network_cost(session.subject.spec, configuration, session.form).compression_ratio
+    measured = slice_measurement(session, elastic, configuration)
+    return ClosedFormPoint(f"slice@{ratio:.2f}", configuration, ratio, measured)
+
+
+def progress_lines(console: Console) -> Callable[[int, int], None]:
+    """Prints steps done and time left every :data:`SHOW_EVERY` seconds."""
+    began = shown = time.monotonic()
+    first: int | None = None
+
+    def on_step(done: int, of: int) -> None:
+        nonlocal shown, first, began
+        now = time.monotonic()
+        if first is None:  # a resumed training starts in the middle, and the first step warms up
+            first, began, shown = done, now, now
+        elif now - shown >= SHOW_EVERY:
+            shown = now
+            left = duration((now - began) / (done - first) * (of - done))
+            console.print(f"elastic adapter: step {done:,}/{of:,}, about {left} left", highlight=False)
+
+    return on_step

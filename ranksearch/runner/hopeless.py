@@ -1,0 +1,28 @@
+"""Whether a running trial is to be stopped: its milestones beside those of the study's other trials."""
+
+from collections.abc import Callable, Sequence
+
+from ..layers import network_cost
+from ..records import Milestone
+from ..study.stopping import Curve, is_hopeless
+from .session import Session
+from .trial import Plan
+
+#: origins whose trials are never stopped: the closed form's hold the front from end to end, and baselines are compared
+SPARED = ("closed form", "baseline")
+
+
+def judge(session: Session, plan: Plan) -> Callable[[Sequence[Milestone]], str]:
+    """What :func:`~.trial.run_trial` asks at each milestone: a reason to stop the trial there, or nothing."""
+    rule = session.study.search.stop
+    ratio = network_cost(session.subject.spec, plan.configuration, session.form).compression_ratio
+
+    def hopeless(milestones: Sequence[Milestone]) -> str:
+        if rule == "none" or plan.origin.startswith(SPARED):
+            return ""
+        others = [Curve.of(t.record) for t in session.ledger.history().ended() if t.record]
+        if not is_hopeless(rule, Curve.so_far(ratio, milestones), others):
+            return ""
+        return f"by the rule {rule!r}, after {milestones[-1].images:,} of {plan.recipe.images:,} images"
+
+    return hopeless

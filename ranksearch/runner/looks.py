@@ -1,0 +1,44 @@
+"""The cheap stages of a study: what tells something of a configuration in about a second."""
+
+from collections.abc import Mapping, Sequence
+
+from ..decomposition import Decomposition
+from ..progressive import Elastic, QuickLook
+from ..records import CheapStage
+from .subject import Subject
+
+
+def quick_looks(
+    subject: Subject,
+    bases: Mapping[str, Decomposition],
+    elastic: Elastic | None,
+    stages: Sequence[CheapStage],
+    images: int,
+) -> dict[CheapStage, QuickLook]:
+    """Quick looks by stage, ``"elastic"`` left out where there is no elastic adapter.
+
+    Args:
+        images: of the search split, about, evenly spaced; and as many training images for batch norm.
+    """
+    looked_at = {"untrained": (subject.network, bases)}
+    if elastic is not None:
+        looked_at["elastic"] = (elastic.network, elastic.bases)
+    found = [(stage, *looked_at[stage]) for stage in stages if stage in looked_at]
+    if not found:
+        return {}
+    quick = subject.quick(images).search_stage
+    return {
+        stage: QuickLook.of(
+            network,
+            its_bases,
+            quick.train,
+            images,
+            quick.measured,
+            quick.dense_outputs,
+            split=quick.split,
+            task=subject.task,
+            precision=quick.precision,
+            device=subject.device,
+        )
+        for stage, network, its_bases in found
+    }

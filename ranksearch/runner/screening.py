@@ -1,0 +1,202 @@
+"""The screen: candidates by the hundred, measured without training of their own; the best of them are trained."""
+
+import math
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+import numpy as np
+from rich.console import Console
+from rich.status import Status
+
+from ..layers import network_cost
+from ..pareto import non_dominated
+from ..progressive import Elastic, QuickLook
+from ..records import CheapStage, ScreenedCandidate, trial_seed
+from ..study import Proposals
+from ..study.variables import Values
+from .looks import quick_looks
+from .progress import duration
+from .session import Session
+
+CLOSED_FORM = 16  # allocations without weights over the study's range, looked at before anything is sampled
+HANDED_ON = 32  # points of a stage's front that the next stage looks at first
+SHOW_EVERY = 30  # seconds between two lines where there is no terminal
+
+
+def screen_stage(session: Session, elastic: Elastic | None, console: Console) -> None:
+    """Looks at candidates by every cheap stage in turn and queues the front of the last; goes on where it stopped.
+
+    Done once per study: a screen that is over is not taken up again, whatever its settings become.
+
+    Args:
+        elastic: the study's elastic adapter; without it that stage is left out.
+    """
+    screen, books = session.study.screen, session.ledger.screen
+    places = free_places(session)
+    stages = [stage for stage in screen.stages if stage == "untrained" or elastic]
+    if not (stages and is_due(session)):
+        return
+    if not books.take():
+        console.print("screen: another process is at it; the trials begin without", highlight=False)
+        return
+    looks = quick_looks(session.subject, session.bases, elastic, stages, screen.images)
+    seconds = screen_seconds(session) / len(stages)
+    first = [session.variables.rank_values(ratio) for ratio in _ratios(session, CLOSED_FORM)]
+    for stage in stages:
+        with _shown(console, stage, seconds, screen.candidates) as shows:
+            _look_at_candidates(session, stage, looks[stage], first, seconds, shows)
+        best = spread(front_of(session, books.candidates(stage)), HANDED_ON)
+        first = [c.values for c in best] + [values for values in first if values not in [c.values for c in best]]
+    chosen = spread(_unqueued(session, front_of(session, books.candidates(stages[-1]))), places)
+    for candidate in chosen:
+        session.ledger.enqueue(candidate.values, "screen")
+    books.close(len(chosen))
+    every = books.candidates()
+    console.print(
+        f"screen: {len(every):,} candidates in {duration(sum(c.seconds for c in every))}; "
+        f"{len(chosen)} of its front are queued as trials",
+        highlight=False,
+        soft_wrap=True,
+    )
+
+
+def is_due(session: Session) -> bool:
+    """Whether there is anything to screen for: the screen is on and not over, and trials are left to it."""
+    return session.study.screen.share > 0 and session.ledger.screen.queued is None and free_places(session) > 0
+
+
+def seconds_left(session: Session) -> float:
+    """What the screen will still take; 0 where it is not due, and unknown (0) where candidates are counted."""
+    if not is_due(session) or session.study.screen.candidates:
+        return 0.0
+    return max(0.0, screen_seconds(session) - sum(c.seconds for c in session.ledger.screen.candidates()))
+
+
+def screen_seconds(session: Session) -> float:
+    """What the screen may take: its share of the seconds of trials and screen together."""
+    search, share = session.study.search, session.study.screen.share
+    trials = search.trials * session.ledger.record.seconds_per_trial
+    whole = trials / (1 - share)
+    return share * min(whole, search.minutes * 60 if search.minutes else math.inf)
+
+
+def free_places(session: Session) -> int:
+    """How many trials the screen may queue: its part of the budget, and what others have left of it.
+
+    The closed form's trials count as the screen's: neither was proposed by the sampler.
+    """
+    trials, screen = session.study.search.trials, session.study.screen
+    unsampled = math.floor((1 - screen.bypass) * trials + 1e-9) - session.ledger.unsampled()
+    left = trials - session.ledger.counts().claimed
+    return max(0, min(round(screen.enqueue * trials), unsampled, left))
+
+
+def front_of(session: Session, candidates: Sequence[ScreenedCandidate]) -> list[ScreenedCandidate]:
+    """The candidates within the study's range that no other one is better than, from the largest network on."""
+    low, high = session.study.ranks.ratio
+    within = [c for c in candidates if c.distance is not None and low <= c.compression_ratio <= 1.05 * high]
+    kept = non_dominated([c.objectives for c in within])
+    return sorted((c for c, on_front in zip(within, kept, strict=True) if on_front), key=lambda c: c.compression_ratio)
+
+
+def spread(candidates: Sequence[ScreenedCandidate], number: int) -> list[ScreenedCandidate]:
+    """At most ``number`` of them, evenly spaced in log2 of their ratio: both ends, then always the one farthest from
+    those chosen (Gonzalez 1985), so that any beginning of the list covers the range too."""
+    places = np.log2([c.compression_ratio for c in candidates])
+    chosen: list[int] = []
+    nearest = np.full(len(candidates), np.inf)
+    while len(chosen) < min(number, len(candidates)):
+        new = int(places.argmax()) if len(chosen) == 1 else int(nearest.argmax())
+        chosen.append(new)
+        nearest = np.minimum(nearest, np.abs(places - places[new]))
+        nearest[chosen] = -1
+    return [candidates[i] for i in chosen]
+
+
+def _unqueued(session: Session, candidates: Sequence[ScreenedCandidate]) -> list[ScreenedCandidate]:
+    """Without the closed form's, which were queued when the study was made."""
+    queued = {point.configuration.digest for point in session.ledger.record.closed_form}
+    return [c for c in candidates if c.configuration.digest not in queued]
+
+
+def _ratios(session: Session, number: int) -> list[float]:
+    return [float(ratio) for ratio in np.geomspace(*session.study.ranks.ratio, number)]
+
+
+@dataclass
+class _Shows:
+    """One line that tells how a stage goes on: live on a terminal, now and then elsewhere."""
+
+    console: Console
+    stage: CheapStage
+    seconds: float
+    candidates: int | None
+    live: Status | None = None
+    last: float = 0.0
+
+    def update(self, found: Sequence[ScreenedCandidate], spent: float, over: bool = False) -> None:
+        """``found`` by this stage so far, in so many seconds."""
+        until = f"of {self.candidates:,}" if self.candidates else f"in {duration(spent)} of {duration(self.seconds)}"
+        rate = len(found) / spent if spent else 0.0
+        line = f"screen, {self.stage}: {len(found):,} candidates {until}, {rate:.1f} per second; {_best(found)}"
+        if self.live:
+            self.live.update(line)
+        if over or (not self.live and time.monotonic() - self.last > SHOW_EVERY):
+            self.last = time.monotonic()
+            self.console.print(line, highlight=False, soft_wrap=True)
+
+
+@contextmanager
+def _shown(console: Console, stage: CheapStage, seconds: float, candidates: int | None) -> Iterator[_Shows]:
+    shows = _Shows(console, stage, seconds, candidates, last=time.monotonic())
+    if not console.is_terminal:
+        yield shows
+        return
+    with console.status(f"screen, {stage}") as shows.live:
+        yield shows
+
+
+def _best(found: Sequence[ScreenedCandidate]) -> str:
+    """The least distance at some ratios, or above."""
+    told = []
+    for octave in range(1, 8):
+        distances = [c.distance for c in found if c.distance is not None and c.compression_ratio >= 2**octave]
+        if distances:
+            told.append(f"{min(distances):.3g} at {2**octave}×")
+    return f"least distance {', '.join(told)}" if told else "no finite output yet"
+
+
+def _look_at_candidates(
+    session: Session, stage: CheapStage, look: QuickLook, first: Sequence[Values], seconds: float, shows: _Shows
+) -> None:
+    """One stage to its end: so many candidates where the study file says so, else for so many seconds."""
+    books, variables, exactly = session.ledger.screen, session.variables, session.study.screen.candidates
+    space = variables.rank_space()
+    proposals = Proposals(space, seed=trial_seed(session.study.search.seed, f"screen {stage}"), first=first)
+    found = list(books.candidates(stage))
+    for candidate in found:
+        proposals.replay(candidate.values, candidate.objectives)
+    number, spent, mark = len(books.candidates()), sum(c.seconds for c in found), time.perf_counter()
+    while len(found) < exactly if exactly else spent < seconds:
+        values = proposals.ask()
+        configuration = variables.decode_ranks(values)
+        measured = look(configuration)
+        mark, before = time.perf_counter(), mark
+        candidate = ScreenedCandidate(
+            number=number,
+            stage=stage,
+            values=values,
+            configuration=configuration,
+            compression_ratio=network_cost(session.subject.spec, configuration, session.form).compression_ratio,
+            accuracy=measured.accuracy,
+            distance=measured.distance,
+            seconds=mark - before,
+        )
+        proposals.tell(candidate.objectives)
+        books.add(candidate, space)
+        found.append(candidate)
+        number, spent = number + 1, spent + candidate.seconds
+        shows.update(found, spent)
+    shows.update(found, spent, over=True)

@@ -1,0 +1,76 @@
+"""The section on the cheap stages."""
+
+import msgspec
+import pytest
+
+from ranksearch.records import Measurement, ScreenedCandidate, StudyHistory
+from ranksearch.report.blocks import Chart, Table, Text
+from ranksearch.report.page import figure_json
+from ranksearch.report.palette import dark_colours
+from ranksearch.report.screen_section import screen_section
+from ranksearch.report.study_view import StudyView
+
+
+@pytest.fixture(scope="module")
+def screened(history: StudyHistory) -> StudyHistory:
+    """The study with a screen of two stages, and with what these said of each trial."""
+    replace = msgspec.structs.replace
+    trials = []
+    for t in history.trials:
+        record = t.record
+        if record:
+            said = {"untrained": Measurement(0.5, 1 / record.counted.compression_ratio, "search", 1000)}
+            record = replace(record, stages=said, origin="screen" if t.number % 2 else "sampler")
+        trials.append(replace(t, record=record))
+    configuration = next(t.record for t in history.trials if t.record).configuration
+    screen = tuple(
+        ScreenedCandidate(
+            number=i, stage="elastic" if i % 3 else "untrained", values={"log2_ratio": 1.0},
+            configuration=configuration, compression_ratio=1.5 + i / 8, accuracy=0.5,
+            distance=None if i == 5 else 0.1 * i, seconds=0.5,
+        )
+        for i in range(45)
+    )  # fmt: skip
+    return replace(history, trials=tuple(trials), screen=screen)
+
+
+def test_it_shows_what_was_screened_and_how_well_it_ranks(screened: StudyHistory) -> None:
+    text, chart, table = screen_section([StudyView(screened)]).blocks
+    assert isinstance(text, Text)
+    assert text.text.startswith("15 candidates untrained in 7.5 s (2.0 per second); 30 candidates elastic in 15 s")
+    assert isinstance(chart, Chart)
+    assert {len(trace.x) for trace in chart.figure.data[:2]} == {15, 29}  # one was not finite
+    assert [trace.name for trace in chart.figure.data] == ["screened, untrained", "screened, elastic", "trained"]
+    assert isinstance(table, Table)
+    assert [row[:3] for row in table.rows] == [
+        ("untrained", "distance", "all"),
+        ("untrained", "distance", "bypassed the screen"),
+        ("untrained", "accuracy", "all"),
+        ("untrained", "accuracy", "bypassed the screen"),
+    ]
+    assert "…" in table.rows[0][4]
+
+
+def test_its_colours_have_dark_counterparts(screened: StudyHistory) -> None:
+    chart = screen_section([StudyView(screened)]).blocks[1]
+    assert isinstance(chart, Chart)
+    used = {trace.marker.color for trace in chart.figure.data}
+    assert used <= set(dark_colours())
+    assert "NaN" not in figure_json(chart)
+
+
+def test_few_trials_are_too_few(screened: StudyHistory) -> None:
+    few = msgspec.structs.replace(screened, trials=screened.trials[:6], screen=())
+    (table,) = screen_section([StudyView(few)]).blocks
+    assert isinstance(table, Table)
+    assert {row[4] for row in table.rows} == {"too few"}
+
+
+def test_a_study_without_a_screen_has_no_such_section(view: StudyView, odd_views: dict[str, StudyView]) -> None:
+    assert screen_section([view, *odd_views.values()]).blocks == ()
+
+
+def test_studies_are_told_apart(screened: StudyHistory, view: StudyView) -> None:
+    both = screen_section([StudyView(screened), view, StudyView(screened)]).blocks
+    charts = [block.name for block in both if isinstance(block, Chart)]
+    assert charts == ["screen-0", "screen-2"]

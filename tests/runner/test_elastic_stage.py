@@ -1,0 +1,221 @@
+"""The shared training of a study: once, resumable after kill -9, booked with its cost; trials start as its slices."""
+
+import io
+import subprocess
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import pytest
+import torch
+from rich.console import Console
+
+from ranksearch.errors import NonFiniteError, StudyChangedError, StudyFileError, WeightsError
+from ranksearch.networks import weights_fingerprint
+from ranksearch.records import NO_DECAY, DecaySchedule, RankFile, Recipe, StudyHistory
+from ranksearch.runner import elastic_stage as stage
+from ranksearch.runner.elastic_file import file_digest
+from ranksearch.runner.elastic_stage import elastic_stage, slice_measurement
+from ranksearch.runner.finetune import finetune
+from ranksearch.runner.founding import enqueue_baselines, found_study
+from ranksearch.runner.results import opened_file
+from ranksearch.runner.session import Session, open_session
+from ranksearch.runner.trial import run_trial, untrained
+
+Command = Callable[..., Any]
+Open = Callable[..., Session]
+
+ELASTIC = {"training": {"init": "elastic"}, "elastic": {"steps": 12, "batch": 64}, "schedule": {"shape": "none"}}
+
+
+@pytest.fixture
+def opened(write: Command) -> Open:
+    """A study whose trials start from the elastic adapter; made, the adapter not yet trained."""
+
+    def open_(**changes: dict[str, Any]) -> Session:
+        sections = {name: ELASTIC.get(name, {}) | changes.get(name, {}) for name in ELASTIC | changes}
+        session = open_session(opened_file(write(**{**sections, "screen": {"share": 0}}), {}))
+        if not session.ledger.exists:
+            found_study(session)
+        return session
+
+    return open_
+
+
+def staged(session: Session) -> str:
+    """What the stage prints."""
+    console = Console(file=io.StringIO(), width=200)
+    elastic_stage(session, console)
+    return console.file.getvalue()  # type: ignore[attr-defined]
+
+
+def test_trained_once_and_booked_with_what_it_cost(opened: Open) -> None:
+    session = opened()
+    out = staged(session)
+    assert "12 steps of 2 × 64 images, 75% of what the trials see" in out  # 4 trials of 512 images
+    assert out.count("slice@") == stage.SHOWN
+    record = session.ledger.history().elastic
+    assert record is not None
+    assert (record.steps, record.slices, record.images, record.off) == (12, 2, 12 * 2 * 64, "")
+    assert record.seconds > 0
+    assert record.digest == file_digest(session.store.elastic)
+    assert [p.name for p in session.store.folder.iterdir()] == ["elastic.safetensors"]  # no checkpoint is left
+    before = session.store.elastic.stat().st_mtime_ns
+    again = opened()
+    assert staged(again) == ""
+    assert session.store.elastic.stat().st_mtime_ns == before
+    assert again.elastic is not None
+
+
+def test_a_trial_from_it_starts_as_its_slice(opened: Open) -> None:
+    session = opened()
+    staged(session)
+    elastic = session.elastic
+    assert elastic is not None
+    configuration = session.variables.allocate(3.0, {}, {})
+    measured = slice_measurement(session, elastic, configuration)
+    assert measured != untrained(session.subject, session.bases, configuration, "pivoted")[1]
+    for init, expected in (("elastic", True), ("decomposition", False)):
+        recipe = Recipe(images=64, batch=64, lr=1e-9, init=init)  # type: ignore[arg-type]
+        plan = session.plan(configuration, NO_DECAY, recipe)
+        assert plan.recipe.init == init
+        network, bases = session.start(init)  # type: ignore[arg-type]
+        _, record = run_trial(session.subject, bases, plan, "pivoted", network=network)
+        assert (record.measured.distance == pytest.approx(measured.distance, rel=1e-3)) == expected
+        assert record.recipe.init == init
+
+
+def test_it_is_better_than_the_truncation_and_the_dense_network_is_left_alone(opened: Open) -> None:
+    session = opened(elastic={"steps": 60})
+    before = weights_fingerprint(session.subject.network)
+    staged(session)
+    assert weights_fingerprint(session.subject.network) == before
+    assert session.elastic is not None
+    configuration = session.variables.allocate(5.0, {}, {})
+    found = slice_measurement(session, session.elastic, configuration)
+    start = untrained(session.subject, session.bases, configuration, "pivoted")[1]
+    assert found.distance is not None
+    assert start.distance is not None
+    assert found.distance < start.distance
+
+
+def test_off_where_it_would_not_pay_and_trials_then_start_from_the_decomposition(opened: Open) -> None:
+    for section, why in (({"steps": None}, "less than 300 steps of 2 × 64"), ({"steps": 0}, "elastic.steps = 0")):
+        session = opened(elastic=section, search={"storage": f"sqlite:///{len(why)}.db"})
+        out = staged(session)
+        assert "elastic adapter: off, " in out
+        assert why in out
+        assert staged(session) == out  # and again where it is resumed
+        assert not session.store.elastic.exists()
+        plan = session.plan(session.variables.allocate(3.0, {}, {}), NO_DECAY, Recipe(init="elastic"))
+        assert plan.recipe.init == "decomposition"
+        with pytest.raises(StudyFileError, match=r"has no elastic adapter to start from.*finetune\.init"):
+            session.start("elastic")
+
+
+def test_nothing_is_trained_where_no_trial_starts_from_it(opened: Open) -> None:
+    session = opened(training={"init": "decomposition"})
+    assert staged(session) == ""
+    assert session.ledger.elastic is None
+
+
+def test_baselines_start_from_the_decomposition(opened: Open) -> None:
+    session = opened(search={"baselines": ["uniform"]})
+    enqueue_baselines(session)
+    plans = [t.user_attrs["plan"] for t in session.ledger.study("baselines").trials]
+    assert {p["recipe"]["init"] for p in plans} == {"decomposition"}
+    assert session.variables.default_training()[1].init == "elastic"
+
+
+def test_a_missing_or_other_file_is_told(opened: Open) -> None:
+    session = opened()
+    staged(session)
+    path = session.store.elastic
+    moved = path.rename(path.with_suffix(".moved"))
+    with pytest.raises(WeightsError, match=r"elastic\.safetensors: the study's elastic adapter is not here; copy it"):
+        _ = opened().elastic
+    path.write_bytes(moved.read_bytes() + b" ")
+    with pytest.raises(WeightsError, match=r"not the elastic adapter that the study was made with \(digest "):
+        _ = opened().elastic
+
+
+def test_other_bases_are_told(opened: Open) -> None:
+    session = opened()
+    staged(session)
+    again = opened()
+    spoiled = dict(again.bases)
+    of = spoiled["0"]
+    spoiled["0"] = type(of)(
+        of.spec, of.table, of.basis_out, of.basis_in, -of.coefficients, of.unwhiten_out, of.unwhiten_in
+    )
+    with pytest.raises(StudyChangedError, match="computes something else here: it was trained on bases"):
+        _ = Session(again.study, again.subject, spoiled, again.variables, again.ledger, again.store).elastic
+
+
+def test_divergence_names_the_section(opened: Open) -> None:
+    with pytest.raises(NonFiniteError, match=r"elastic adapter: .*lower elastic\.lr .* or elastic\.steps = 0"):
+        staged(opened(elastic={"lr": 1e30}))
+
+
+def test_finetune_starts_from_it_or_refuses_before_training(opened: Open) -> None:
+    session = opened()
+    recipe = Recipe(images=512, batch=64, init="elastic")
+    schedule = DecaySchedule(shape="linear", fade="full")
+    ranks = RankFile(
+        network={}, configuration=session.variables.allocate(3.0, {}, {}), recipe=recipe, schedule=schedule
+    )
+    given: dict[str, Any] = {"epochs": 1, "seeds": 1, "folder": session.study.folder / "runs"}
+    with pytest.raises(StudyFileError, match="has no elastic adapter to start from"):
+        finetune(session, {"three": ranks}, changes={}, **given)
+    (plain, control) = finetune(session, {"three": ranks}, changes={"init": "decomposition"}, **given)
+    assert (plain.recipe.init, plain.schedule.fade) == ("decomposition", "full")
+    session = opened()
+    staged(session)
+    found, same = finetune(session, {"three": ranks}, changes={}, **given)
+    assert (found.recipe.init, found.schedule.fade) == ("elastic", "residual")
+    assert control == same  # the dense control has no adapters, so it is one for both
+    assert found.measured != plain.measured
+
+
+@pytest.mark.slow
+def test_kill_9_and_the_same_command(
+    write: Command, start: Callable[..., subprocess.Popen[str]], ranksearch: Command, tmp_path: Path,
+    history_of: Callable[[Path], StudyHistory],
+) -> None:  # fmt: skip
+    steps = 2 * stage.CHECKPOINT_EVERY + 40
+    sections = {**ELASTIC, "elastic": {"steps": steps, "batch": 16}, "search": {"trials": 3}, "screen": {"share": 0}}
+    path = write(**sections)
+    process = start("search", path)
+    checkpoint = path.with_name("bars.networks") / "elastic.checkpoint"
+    for _ in range(6000):
+        assert process.poll() is None, process.communicate()
+        time.sleep(0.01)
+        if checkpoint.exists():
+            break
+    process.kill()
+    process.wait()
+    done = torch.load(checkpoint, weights_only=True)["progress"]["step"]
+    assert done in (stage.CHECKPOINT_EVERY, 2 * stage.CHECKPOINT_EVERY)
+    assert history_of(path).elastic is None
+    left = ranksearch("search", path)
+    assert (left.code, left.err) == (0, "")
+    history = history_of(path)
+    assert history.elastic is not None
+    assert history.elastic.steps == steps
+    assert {t.record.recipe.init for t in history.finished() if t.record} == {"elastic"}
+    assert not checkpoint.exists()
+
+    whole = tmp_path / "whole"
+    whole.mkdir()
+    (whole / path.name).write_text(path.read_text())
+    session = open_session(opened_file(whole / path.name, {}))
+    found_study(session)
+    staged(session)
+    uninterrupted = session.ledger.elastic
+    assert uninterrupted is not None
+    assert uninterrupted.outputs == history.elastic.outputs
+    assert msgspec.structs.replace(uninterrupted, seconds=0, peak_memory=0) == msgspec.structs.replace(
+        history.elastic, seconds=0, peak_memory=0
+    )
