@@ -100,6 +100,11 @@ class StudyHistory(msgspec.Struct, frozen=True, kw_only=True):
         """Trials that finished with a record of their own, copies left out, in the order of finishing."""
         return tuple(t for t in self.ended(room) if t.state == "complete")
 
+    @property
+    def stage_seconds(self) -> float:
+        """What served all trials, before the first: the shared training, and the screen as far as it was read."""
+        return (self.elastic.seconds if self.elastic else 0.0) + sum(c.seconds for c in self.screen)
+
     def front(self, room: Room = "trials") -> tuple[Trial, ...]:
         """Finished trials that no other one of the room is better than, in all objectives; a useless one never is."""
         rows = [(t, t.record.objectives(self.study.objectives)) for t in self.finished(room) if t.record]

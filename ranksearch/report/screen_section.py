@@ -9,7 +9,7 @@ from .blocks import Block, Chart, Column, Section, Table, Text, per_study
 from .palette import study_colour
 from .screen_figure import screen_data, screen_figure
 from .study_view import StudyView
-from .wording import duration, plural, sentence
+from .wording import duration, percent, plural, sentence
 
 #: which trials → what they are called
 TRIALS = {"all": "all", "sampler": "bypassed the screen"}
@@ -19,7 +19,7 @@ def screen_section(views: Sequence[StudyView]) -> Section:
     """Screened candidates and rank correlations, of each study that has them."""
 
     def blocks(view: StudyView, place: int) -> Sequence[Block]:
-        found: list[Block] = []
+        found: list[Block] = [Text(shared_training(view))] if view.history.elastic else []
         if screen_data(view).points:
             found += [Text(screened(view)), _chart(view, place)]
         if len(view.stages):
@@ -27,6 +27,19 @@ def screen_section(views: Sequence[StudyView]) -> Section:
         return tuple(found)
 
     return Section("screen", "Cheap stages", per_study(views, blocks))
+
+
+def shared_training(view: StudyView) -> str:
+    """What the elastic adapter cost beside the trials, or why there is none."""
+    elastic = view.history.elastic
+    assert elastic is not None
+    if elastic.off:
+        return f"Elastic adapter: off, {elastic.off}; trials start from the decomposition."
+    share = elastic.images / max(1, view.trials["images"].sum())
+    return (
+        f"Elastic adapter: {elastic.steps:,} steps of {elastic.slices} slices in {duration(elastic.seconds)}, "
+        f"{elastic.images:,} images, {percent(share, 0)} of what the trials saw; trials start from its slices."
+    )
 
 
 def screened(view: StudyView) -> str:

@@ -21,7 +21,7 @@ class VolumeData:
 
     Attributes:
         trials: finished trials, 0 … n.
-        seconds: of these trials together, whoever ran them.
+        seconds: of these trials together, whoever ran them, and from the first one on of the stages before them.
         hypervolume: in [0, 1], never decreasing.
     """
 
@@ -37,7 +37,7 @@ def volume_data(view: StudyView) -> VolumeData:
     return VolumeData(
         view.study.name,
         tuple(range(len(table) + 1)),
-        (0.0, *table["seconds_total"]),
+        (0.0, *(view.history.stage_seconds + table["seconds_total"])),
         (0.0, *table["hypervolume"]),
     )
 
@@ -72,6 +72,6 @@ def volume_figure(studies: Sequence[VolumeData]) -> tuple[go.Figure, tuple[Choic
         Choice(
             unit,
             {"x": [tuple(s / length for s in data.seconds) for data in studies]},
-            {"xaxis.title.text": f"{unit} of all trials together"},
+            {"xaxis.title.text": f"{unit} of all trials and the stages before them together"},
         ),
     )

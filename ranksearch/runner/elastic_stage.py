@@ -11,7 +11,7 @@ from ..errors import NonFiniteError
 from ..layers import RankConfiguration, network_cost
 from ..progressive import Elastic, fine_tune, make_elastic, set_slice
 from ..records import NO_DECAY, ClosedFormPoint, ElasticRecord, Measurement, trial_seed
-from ..study.sections import LEAST_STEPS
+from ..study.stage_sections import LEAST_STEPS
 from .elastic_file import sample_outputs, write_elastic
 from .progress import duration
 from .session import Session

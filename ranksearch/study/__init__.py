@@ -1,25 +1,26 @@
 """The study file, its search space, samplers, storage, queue and budget. Optuna, no torch."""
 
 from .abandoned import Worker
+from .counts import Counts
 from .file import StudyFile, parse_study, read_study, settings
 from .fingerprint import fingerprint, require_same
-from .ledger import Counts, Ledger, Planned, Room, origin_of, planned
+from .ledger import Ledger, Room
 from .one_trial import Stopped, run_one
+from .planned import Planned, origin_of, planned
 from .proposals import Proposals
 from .samplers import SAMPLERS, sampler
 from .screen_ledger import ScreenLedger
 from .sections import (
     DataSection,
-    ElasticSection,
     FinetuneSection,
     NetworkSection,
     PretrainingSection,
     RanksSection,
     ScheduleSection,
-    ScreenSection,
     SearchSection,
     TrainingSection,
 )
+from .stage_sections import ElasticSection, ScreenSection
 from .storage import SharedStorage, masked, open_storage, reaching, storage_url
 from .template import template
 from .variables import Variables, training_of

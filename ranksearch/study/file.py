@@ -15,15 +15,14 @@ from ..errors import RanksearchError, StudyFileError, nearest
 from .ranges import words
 from .sections import (
     DataSection,
-    ElasticSection,
     FinetuneSection,
     NetworkSection,
     RanksSection,
     ScheduleSection,
-    ScreenSection,
     SearchSection,
     TrainingSection,
 )
+from .stage_sections import ElasticSection, ScreenSection
 from .storage import masked, storage_url
 
 

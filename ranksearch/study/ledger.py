@@ -1,6 +1,5 @@
 """The books of a study: its record, its queue, its trials and its budget, in one storage."""
 
-import collections
 import math
 import time
 import warnings
@@ -19,7 +18,9 @@ from ..errors import StudyFileError
 from ..layers import RankConfiguration
 from ..records import DecaySchedule, ElasticRecord, Recipe, Room, StudyHistory, StudyRecord, Trial, TrialRecord
 from . import abandoned
+from .counts import Counts
 from .one_trial import Stopped
+from .planned import Planned, origin_of
 from .rows import record_of, row, rows
 from .screen_ledger import ScreenLedger
 from .storage import SharedStorage
@@ -33,36 +34,6 @@ ROOMS: dict[Room, str] = {
 }
 
 PATIENCE = 60  # seconds that others wait for a study that is being made
-
-
-class Planned(msgspec.Struct, frozen=True):
-    """What a trial is to do that no variables express: a baseline."""
-
-    configuration: RankConfiguration
-    schedule: DecaySchedule
-    recipe: Recipe
-
-
-class Counts(msgspec.Struct, frozen=True):
-    """Trials of a room by state.
-
-    Attributes:
-        finished: with a measurement of their own, also of those that were ``stopped`` early: both use up a budget.
-        copies: finished without measuring anything of their own.
-        failed: without a result; also those that had nothing to do.
-    """
-
-    finished: int
-    copies: int
-    failed: int
-    running: int
-    waiting: int
-    stopped: int = 0
-
-    @property
-    def claimed(self) -> int:
-        """How much of a budget is used or spoken for; compared with it before a trial is asked for."""
-        return self.finished + self.running + self.waiting
 
 
 class Ledger:
@@ -243,20 +214,7 @@ class Ledger:
 
     def counts(self, room: Room = "trials") -> Counts:
         """Trials by state, now."""
-        trials = self._trials(room)
-        number = collections.Counter(t.state for t in trials)
-        copies = sum(
-            t.state == TrialState.COMPLETE and t.user_attrs.get("record", {}).get("copy_of") is not None for t in trials
-        )
-        stopped = sum(t.state == TrialState.PRUNED and "record" in t.user_attrs for t in trials)
-        return Counts(
-            finished=number[TrialState.COMPLETE] - copies + stopped,
-            copies=copies,
-            failed=number[TrialState.FAIL] + number[TrialState.PRUNED] - stopped,
-            running=number[TrialState.RUNNING],
-            waiting=number[TrialState.WAITING],
-            stopped=stopped,
-        )
+        return Counts.of(self._trials(room))
 
     def unsampled(self) -> int:
         """How many trials of the search were queued rather than proposed by its sampler; those that failed left out."""
@@ -295,14 +253,3 @@ class Ledger:
             study = self.study(room)
             number += len(abandoned.reap(study)) + (len(abandoned.reconcile(study)) if resume else 0)
         return number
-
-
-def origin_of(trial: optuna.Trial) -> str:
-    """Who proposed a trial: ``"sampler"`` unless it was queued."""
-    return trial.user_attrs.get("origin", "sampler")
-
-
-def planned(trial: optuna.Trial) -> Planned | None:
-    """What a trial of the baselines is to do; ``None`` where its variables say it."""
-    plan = trial.user_attrs.get("plan")
-    return None if plan is None else msgspec.convert(plan, Planned)

@@ -3,12 +3,13 @@
 import msgspec
 import pytest
 
-from ranksearch.records import Measurement, ScreenedCandidate, StudyHistory
+from ranksearch.records import ElasticRecord, Measurement, Recipe, ScreenedCandidate, StudyHistory
 from ranksearch.report.blocks import Chart, Table, Text
 from ranksearch.report.page import figure_json
 from ranksearch.report.palette import dark_colours
 from ranksearch.report.screen_section import screen_section
 from ranksearch.report.study_view import StudyView
+from ranksearch.report.volume_figure import volume_data
 
 
 @pytest.fixture(scope="module")
@@ -74,3 +75,19 @@ def test_studies_are_told_apart(screened: StudyHistory, view: StudyView) -> None
     both = screen_section([StudyView(screened), view, StudyView(screened)]).blocks
     charts = [block.name for block in both if isinstance(block, Chart)]
     assert charts == ["screen-0", "screen-2"]
+
+
+def test_the_shared_training_is_told_with_its_cost_and_counts_before_the_trials(screened: StudyHistory) -> None:
+    elastic = ElasticRecord(recipe=Recipe(images=128_000), slices=2, images=256_000, seconds=90.0)
+    view = StudyView(msgspec.structs.replace(screened, elastic=elastic))
+    text = screen_section([view]).blocks[0]
+    assert isinstance(text, Text)
+    assert text.text.startswith("Elastic adapter: 1,000 steps of 2 slices in 90 s, 256,000 images, ")
+    assert volume_data(view).seconds[1] == pytest.approx(90 + 45 * 0.5 + view.trials["seconds"].iloc[0])
+
+
+def test_why_there_is_no_shared_training_is_told(screened: StudyHistory) -> None:
+    text = screen_section(
+        [StudyView(msgspec.structs.replace(screened, elastic=ElasticRecord(off="too short")))]
+    ).blocks[0]
+    assert text == Text("Elastic adapter: off, too short; trials start from the decomposition.")

@@ -8,14 +8,13 @@ from ranksearch.errors import StudyFileError
 from ranksearch.records import DecaySchedule, Recipe
 from ranksearch.study import (
     SAMPLERS,
-    ElasticSection,
     FinetuneSection,
     RanksSection,
     ScheduleSection,
     SearchSection,
     TrainingSection,
 )
-from ranksearch.study.sections import LEAST_STEPS, MOST_STEPS, PretrainingSection
+from ranksearch.study.sections import PretrainingSection
 
 
 def _words(section: type[msgspec.Struct], key: str) -> set[str]:
@@ -61,27 +60,3 @@ def test_finetune_changes_only_what_is_given() -> None:
 def test_pretraining_learns_everything_and_distils_nothing() -> None:
     recipe = PretrainingSection(epochs=2, lr=0.3).recipe(100)
     assert (recipe.images, recipe.lr, recipe.learn, recipe.distillation) == (200, 0.3, "all", 0.0)
-
-
-@pytest.mark.parametrize(
-    ("given", "images", "steps"),
-    [
-        ({}, 10**9, MOST_STEPS),
-        ({}, 4 * 256 * 1000 + 255, 1000),
-        ({}, 4 * 256 * LEAST_STEPS, LEAST_STEPS),
-        ({}, 4 * 256 * LEAST_STEPS - 1, 0),
-        ({"batch": 64, "slices": 1}, 4 * 64 * 500, 500),
-        ({"steps": 5}, 1, 5),
-        ({"steps": 0}, 10**9, 0),
-    ],
-)
-def test_the_length_of_the_shared_training(given: dict[str, Any], images: int, steps: int) -> None:
-    section = ElasticSection(**given)
-    assert section.length(images) == steps
-    assert section.steps is not None or steps * section.batch * section.slices <= images / 4
-
-
-def test_the_shared_training_distils_and_nothing_else() -> None:
-    recipe = ElasticSection(lr=0.3, batch=64).recipe(7)
-    assert (recipe.steps, recipe.batch, recipe.lr) == (7, 64, 0.3)
-    assert (recipe.distillation, recipe.weight_decay, recipe.learn) == (1.0, 0.0, "adapters+norm")
