@@ -14,6 +14,7 @@ import itertools
 import statistics
 import time
 from collections.abc import Iterator
+from dataclasses import replace as replace_stage
 from functools import cached_property
 from pathlib import Path
 
@@ -24,13 +25,13 @@ from ranksearch.allocation import ALLOCATORS, Allocator, RateDistortion
 from ranksearch.decomposition import NestedBases
 from ranksearch.errors import BudgetError, NonFiniteError
 from ranksearch.layers import Basis, ErrorTable, Form, RankConfiguration, network_cost
-from ranksearch.progressive import QuickLook
+from ranksearch.progressive import QuickLook, attach, set_decay
 from ranksearch.records import NO_DECAY, Recipe
 from ranksearch.runner.allocate import LOOKED_AT, MEASURED
 from ranksearch.runner.looks import quick_looks
 from ranksearch.runner.profiles import measure_profiles
-from ranksearch.runner.subject import Subject, study_subject
-from ranksearch.runner.trial import Plan, measured, run_trial, untrained
+from ranksearch.runner.subject import Stage, Subject, study_subject
+from ranksearch.runner.trial import Plan, finished, measured, run_trial
 from ranksearch.runner.weight_search import search_weights
 from ranksearch.study import read_study
 
@@ -61,6 +62,7 @@ class Row(Cell, frozen=True):
     search: float = 0.0
     test: float = 0.0
     distance: float = 0.0
+    images: int = 0  # of the test split, evenly spaced, and as many of the search split
     seconds: float = 0.0
     ranks: str = ""
     machine: str = ""
@@ -93,8 +95,8 @@ class Records:
 class Bench:
     """One network with its bases, and the ways to choose its ranks."""
 
-    def __init__(self, network: str, device: str | None, candidates: int) -> None:
-        self.network, self.device, self.candidates = network, device, candidates
+    def __init__(self, network: str, device: str | None, candidates: int, images: int) -> None:
+        self.network, self.device, self.candidates, self.images = network, device, candidates, images
         self._bases: dict[Basis, dict[str, NestedBases]] = {}
         self._looks: dict[Basis, QuickLook] = {}
         self._profiles: dict[tuple[Basis, Form], Allocator] = {}
@@ -102,6 +104,13 @@ class Bench:
     @cached_property
     def subject(self) -> Subject:
         return study_subject(read_study(STUDIES / f"{self.network}.toml"), device=self.device)
+
+    @cached_property
+    def stages(self) -> tuple[Stage, Stage]:
+        """Search and test."""
+        whole = (self.subject.search_stage, self.subject.final_stage)
+        search, test = (stage.sample(self.images) if self.images else stage for stage in whole)
+        return search, replace_stage(test, precision=search.precision)
 
     def bases(self, basis: Basis) -> dict[str, NestedBases]:
         if basis not in self._bases:
@@ -133,17 +142,20 @@ class Bench:
         """Search and test accuracy; 0 where training or its outputs became non-finite."""
         began, subject, bases = time.perf_counter(), self.subject, self.bases(cell.basis)
         cost = network_cost(subject.spec, configuration, cell.form)
+        search, test = self.stages
         row = Row(**asdict(cell), compression_ratio=cost.compression_ratio, mac_ratio=cost.mac_ratio)
+        row = replace(row, images=len(test.measured))
         try:
             if cell.steps:
                 recipe = Recipe(images=128 * cell.steps, lr=0.02, distillation=0.9)
                 plan = Plan(configuration, NO_DECAY, recipe, cell.seed)
-                network, record = run_trial(subject, bases, plan, cell.form)
-                found = record.measured
+                network = run_trial(subject, bases, plan, cell.form)[0]
             else:
-                network, found = untrained(subject, bases, configuration, cell.form)
+                network = attach(subject.network, bases, configuration)
+                set_decay(network, NO_DECAY, 0.0)
+                network = finished(subject, search, network, cell.form)
             if network is not None:
-                last = measured(subject, subject.final_stage, network)
+                found, last = measured(subject, search, network), measured(subject, test, network)
                 row = replace(row, search=found.accuracy, distance=found.distance or 0.0, test=last.accuracy)
         except NonFiniteError as error:
             print(f"{cell}: {error}")
@@ -163,7 +175,7 @@ def cells(options: argparse.Namespace) -> Iterator[Cell]:
 
 def fill(options: argparse.Namespace, records: Records) -> None:
     """Measures every cell that is not in the records; one whose ranks were measured takes that measurement over."""
-    benches = {name: Bench(name, options.device, options.search) for name in options.networks}
+    benches = {name: Bench(name, options.device, options.search, options.images) for name in options.networks}
     known = {row.cell for row in records.rows}
     for cell in cells(options):
         if cell in known:
@@ -230,6 +242,7 @@ def main() -> None:
     add("--finetune", nargs="*", default=[], metavar="BASIS/ALLOCATOR/RATIO/FORM", help="rows that are also trained")
     add("--steps", type=int, default=500, help="of 128 images")
     add("--seeds", type=int, default=3, help="of every trained row")
+    add("--images", type=int, default=0, help="of search and of test to measure on; all unless given")
     add("--records", type=Path, default=Path("reports/allocation/records.csv"))
     add("--device")
     add("--print", action="store_true", help="print the tables of what is there; measure nothing")
