@@ -14,6 +14,7 @@ from ranksearch.runner.finetune import CONTROL, finetune
 from ranksearch.runner.founding import found_study
 from ranksearch.runner.results import opened_file
 from ranksearch.runner.session import Session, open_session
+from ranksearch.runner.subject import study_subject
 from ranksearch.runner.trial import Plan, measured
 
 EPOCHS, STEPS = 2, 20  # 640 images of train + search, in batches of 64
@@ -25,7 +26,9 @@ def opened(tmp_path: Path, write_study: Callable[..., Path]) -> Callable[[str], 
 
     def open_(name: str) -> Session:
         (tmp_path / name).mkdir(exist_ok=True)
-        session = open_session(opened_file(write_study(tmp_path / name), {}))
+        study = opened_file(write_study(tmp_path / name), {})
+        # One precision for both: on a busy machine the probe may find another one the second time.
+        session = open_session(study, subject=lambda _: study_subject(study, precision="float32"))
         if not session.ledger.exists:
             found_study(session)
         return session

@@ -23,7 +23,7 @@ Read = Callable[[Path], StudyHistory]
 @pytest.fixture
 def made(write: Command) -> Session:
     """A study that was made, with six trials in its queue."""
-    session = open_session(opened_file(write(training={"images": 128}), {}))
+    session = open_session(opened_file(write(training={"images": 128, "init": "decomposition"}), {}))
     found_study(session)
     return session
 
