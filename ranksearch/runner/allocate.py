@@ -1,5 +1,6 @@
 """The verb ``allocate``: ranks in closed form, or by a few untrained measurements, without a study's trials."""
 
+from functools import cache
 from pathlib import Path
 
 import msgspec
@@ -7,8 +8,8 @@ from rich.console import Console
 
 from ..allocation import ALLOCATORS, Allocator, Cost, RateDistortion
 from ..errors import BudgetError, nearest
-from ..layers import network_cost
-from ..records import RankFile
+from ..layers import RankConfiguration, network_cost
+from ..records import Measurement, RankFile
 from ..study import StudyFile, fingerprint, training_of
 from .looks import quick_looks
 from .profiles import measure_profiles
@@ -50,7 +51,11 @@ def allocate_ranks(
     subject = study_subject(study, device=device)
     bases, form, multiple_of = subject.bases(study.ranks.basis), study.ranks.form, study.ranks.multiple_of
     tables = {layer: b.table for layer, b in bases.items()}
-    look = quick_looks(subject, bases, None, ["untrained"], LOOKED_AT)["untrained"]
+
+    def look(configuration: RankConfiguration) -> Measurement:
+        return looks()["untrained"](configuration)
+
+    looks = cache(lambda: quick_looks(subject, bases, None, ["untrained"], LOOKED_AT))  # where anything is looked at
     if name == MEASURED:
         with console.status("measuring each layer's profile") as status:
             profiles = measure_profiles(

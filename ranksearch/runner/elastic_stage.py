@@ -118,6 +118,15 @@ def train_elastic(session: Session, console: Console) -> None:
     checkpoint.unlink(missing_ok=True)
 
 
+def seconds_of_training(session: Session) -> float:
+    """About what the shared training will still take, at the pace of a trial; 0 where it is over, or off."""
+    if not session.study.starts_elastic or session.ledger.elastic is not None:
+        return 0.0
+    section, trial = session.study.elastic, session.study.training.length(len(session.subject.splits.train))
+    images = section.length(images_of_trials(session)) * section.batch * section.slices
+    return session.ledger.record.seconds_per_trial * images / trial
+
+
 def images_of_trials(session: Session) -> int:
     """What the trials of the study will see in all, as far as its minutes allow."""
     search, trials = session.study.search, float(session.study.search.trials)

@@ -7,7 +7,7 @@ from rich.console import Console
 from ..records import StudyHistory
 from ..study import StudyFile, reaching
 from .confirm import confirm
-from .elastic_stage import elastic_stage
+from .elastic_stage import elastic_stage, seconds_of_training
 from .founding import enqueue_baselines, found_study
 from .launcher import run_workers
 from .progress import Pace, display, duration, summary
@@ -115,12 +115,13 @@ def estimate(session: Session, console: Console) -> None:
     counts, baselines = session.ledger.counts(), session.ledger.counts("baselines")
     seconds = session.ledger.record.seconds_per_trial
     left = max(0, session.study.search.trials - counts.finished) + baselines.waiting
-    screen = seconds_left(session)
-    total = screen + left * seconds  # workers share the same cores: more of them do not shorten it much
+    before = {"a shared training": seconds_of_training(session), "a screen": seconds_left(session)}
+    stages = " and ".join(f"{stage} of {duration(taken)}" for stage, taken in before.items() if taken)
+    total = sum(before.values()) + left * seconds  # workers share the same cores: more of them do not shorten it much
     limit = session.study.search.minutes
     console.print(
         f"about {duration(seconds)} per trial; {left} to go ({baselines.waiting} of them baselines)"
-        f"{f', after a screen of {duration(screen)}' if screen else ''}: about "
+        f"{f', after {stages}' if stages else ''}: about "
         f"{duration(total)}{f', at most {limit:g} min' if limit else ''}, until "
         f"{time.strftime('%H:%M', time.localtime(time.time() + min(total, (limit or float('inf')) * 60)))}; "
         "Ctrl-C stops, the same command goes on",
