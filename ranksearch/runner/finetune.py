@@ -9,7 +9,6 @@ from pathlib import Path
 
 import msgspec
 
-from ..decomposition import Decomposition, Hooi
 from ..export import save_compressed
 from ..layers import Dense, RankConfiguration
 from ..records import NO_DECAY, RankFile, Recipe, TrialRecord, require_fit
@@ -29,7 +28,7 @@ def plans(
         files: rank files by the name they are reported under.
         epochs: over train + search.
         seeds: runs per configuration.
-        changes: entries of ``[finetune]`` that replace those of the file's recipe (``lr``, ``distillation``, …).
+        changes: entries of ``[finetune]`` that replace those of the file's recipe (``lr``, ``init``, …).
     """
     images = epochs * len(subject.final_stage.train)
     controls: dict[Recipe, None] = {}
@@ -41,7 +40,8 @@ def plans(
         if recipe.init == "elastic":  # what starts trained cannot start at zero
             schedule = msgspec.structs.replace(schedule, fade="residual")
         for seed in range(seeds):
-            yield Plan(ranks.configuration, schedule, recipe, seed, f"finalist {name}"), ranks
+            origin = f"finalist {name}" + (" (HOOI)" if recipe.init == "hooi" else "")
+            yield Plan(ranks.configuration, schedule, recipe, seed, origin), ranks
     dense = RankConfiguration({name: Dense(CONTROL) for name in subject.spec.names})
     for recipe in controls:
         for seed in range(seeds):
@@ -56,7 +56,6 @@ def finetune(
     seeds: int,
     changes: Mapping[str, float | str],
     folder: Path,
-    hooi: bool = False,
     on_step: Callable[[Plan, int, int], None] | None = None,
 ) -> list[TrialRecord]:
     """Trains all runs that are not finished yet and records them in the study's finalists.
@@ -64,33 +63,25 @@ def finetune(
     Writes ``folder/KEY.checkpoint`` after each epoch, which the same call resumes from, and for each
     compressed network ``folder/KEY.safetensors``, which is the measured one.
 
-    Args:
-        hooi: start from a HOOI of each layer (TensorLy) in the place of the nested bases; named in the origin.
-
     Raises:
         StudyFileError: before any training: a file starts from the elastic adapter, and the study has none.
     """
     subject, records = session.subject, []
-    hooi_bases: Mapping[str, Decomposition] = {}
-    if hooi:
-        hooi_bases = {n: Hooi(b, subject.network.get_parameter(f"{n}.weight")) for n, b in session.bases.items()}
-        files = {f"{name} (HOOI)": ranks for name, ranks in files.items()}
-        changes = {**changes, "init": "decomposition"}
     todo = list(plans(subject, files, epochs=epochs, seeds=seeds, changes=changes))  # refuses before training any
     for plan, _ in todo:
         session.start(plan.recipe.init)
     finished = session.ledger.history().finished("finalists")
-    earlier = {run_name(r, r.key, r.seed): r for r in (t.record for t in finished) if r}
+    earlier = {f"{r.key}-{r.seed}": r for r in (t.record for t in finished) if r}
     folder.mkdir(parents=True, exist_ok=True)
     for plan, ranks in todo:
-        run = run_name(plan, plan.key, plan.seed)
+        run = f"{plan.key}-{plan.seed}"
         record = earlier.get(run)
         if record is None:
             checkpoint = folder / f"{run}.checkpoint"
             network, bases = session.start(plan.recipe.init)
             compressed, record = run_trial(
                 subject,
-                hooi_bases or bases,
+                bases,
                 plan,
                 session.form,
                 network=network,
@@ -108,8 +99,3 @@ def finetune(
             earlier[run] = record
         records.append(record)
     return records
-
-
-def run_name(of: Plan | TrialRecord, key: str, seed: int) -> str:
-    """Names one run: what it trains, its seed, and how it was decomposed where that is not the study's way."""
-    return f"{key}-{seed}" + ("-hooi" if of.origin.endswith("(HOOI)") else "")

@@ -10,7 +10,7 @@ import numpy as np
 from torch import nn
 
 from ..allocation import DISTORTIONS, RateDistortion, attainable_ratio
-from ..decomposition import Decomposition, NestedBases
+from ..decomposition import Decomposition, Hooi, NestedBases
 from ..errors import BudgetError, StudyChangedError, StudyFileError
 from ..layers import ErrorTable, Form, RankConfiguration
 from ..progressive import Elastic, QuickLook
@@ -79,8 +79,11 @@ class Session:
             StudyFileError: from the elastic adapter, and the study has none.
             WeightsError, StudyChangedError: as :attr:`elastic`.
         """
+        network = self.subject.network
         if init == "decomposition":
-            return self.subject.network, self.bases
+            return network, self.bases
+        if init == "hooi":
+            return network, {n: Hooi(b, network.get_parameter(f"{n}.weight")) for n, b in self.bases.items()}
         if self.elastic is None:
             raise StudyFileError(
                 f"study {self.study.name!r} has no elastic adapter to start from: `ranksearch search` trains it where "

@@ -107,9 +107,8 @@ def finetune_files(
             ranks,
             epochs=epochs or study.finetune.epochs,
             seeds=seeds or study.finetune.seeds,
-            changes=study.finetune.changes,
+            changes=study.finetune.changes | ({"init": "hooi"} if hooi else {}),
             folder=folder or study.folder / f"{study.name}.finetune",
-            hooi=hooi,
             on_step=on_step,
         )
     stage = session.subject.final_stage

@@ -151,8 +151,8 @@ class TrainingSection(msgspec.Struct, frozen=True, kw_only=True):
 
     Attributes:
         images: training images of one trial; or ``epochs``, passes over the training split.
-        init: where the adapter starts: ``"decomposition"``, truncated, or its slice of the ``"elastic"`` adapter, which
-            is off where the study is too short for it.
+        init: where the adapter starts: ``"decomposition"``, ``"hooi"`` or ``"elastic"``, see :class:`Recipe`; the
+            elastic adapter is off where the study is too short for it.
     """
 
     images: Count | None = None

@@ -70,7 +70,7 @@ clip = 5.0
 distillation = 0.9   # weight of the dense network's softened outputs in the loss
 temperature = 4.0   # of the softening
 learn = "adapters+norm"   # adapters, adapters+norm (with biases), all
-init = "elastic"   # where adapters start: the training that all trials share; "decomposition": the truncated layer
+init = "elastic"   # where adapters start: the training that all trials share; "decomposition" or "hooi": truncated
 
 [elastic]   # the adapters trained once for all ranks, before the trials, if [training] init asks for it; 2 × 128 images
 # steps = 2000   # a quarter of the trials' images allows these at most, 300 at least; 0: off

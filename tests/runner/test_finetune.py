@@ -106,7 +106,8 @@ def test_hooi_is_another_start_under_its_own_name(opened: Callable[[str], Sessio
     session = opened("hooi")
     network = {"model": "barnet:make", "weights": session.subject.weights}
     ranks = RankFile(network=network, configuration=session.variables.allocate(3.0, {}, {}))
-    given = {"epochs": 1, "seeds": 1, "changes": {"batch": 64}, "folder": session.study.folder / "runs"}
-    records = [finetune(session, {"three": ranks}, hooi=hooi, **given)[0] for hooi in (False, True)]
+    given = {"epochs": 1, "seeds": 1, "folder": session.study.folder / "runs"}
+    starts = [{"batch": 64}, {"batch": 64, "init": "hooi"}]
+    records = [finetune(session, {"three": ranks}, changes=changes, **given)[0] for changes in starts]
     assert [r.origin for r in records] == ["finalist three", "finalist three (HOOI)"]
     assert len(session.ledger.history().finished("finalists")) == 3  # the dense control is one for both
