@@ -42,7 +42,7 @@ class Recipe(msgspec.Struct, frozen=True, kw_only=True):
         temperature: of the softening, > 0.
         learn: ``"adapters"``, ``"adapters+norm"`` (with biases), or ``"all"``; the frozen W₀ never learns.
         init: where the adapter starts: the layer's truncated ``"decomposition"``; a ``"hooi"`` of its own for every
-            rank pair, seconds each; or its slice of the study's ``"elastic"`` adapter, with that one's norms and biases.
+            rank pair, seconds each; or its slice of the study's ``"elastic"`` adapter, with its norms and biases.
     """
 
     images: int = 64_000
