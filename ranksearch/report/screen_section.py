@@ -14,6 +14,14 @@ from .wording import duration, percent, plural, sentence
 #: which trials → what they are called
 TRIALS = {"all": "all", "sampler": "bypassed the screen"}
 
+READING = (
+    "Spearman's ρ between what a cheap stage says of a configuration and what its trial reached, with 95 % "
+    "intervals; positive where the orders agree. At equal size: given log2 of the compression ratio (partial "
+    "rank correlation). precision@k: share of the k configurations that a stage puts first which are also first "
+    "in accuracy after training, beside what chance would give. Trials differ in their training settings too, "
+    f"which no cheap stage sees. “too few” below {FEWEST}."
+)
+
 
 def screen_section(views: Sequence[StudyView]) -> Section:
     """Screened candidates and rank correlations, of each study that has them."""
@@ -23,7 +31,7 @@ def screen_section(views: Sequence[StudyView]) -> Section:
         if screen_data(view).points:
             found += [Text(screened(view)), _chart(view, place)]
         if len(view.stages):
-            found.append(agreement_table(view))
+            found += [agreement_table(view), Text(READING)]
         return tuple(found)
 
     return Section("screen", "Cheap stages", per_study(views, blocks))
@@ -83,11 +91,6 @@ def agreement_table(view: StudyView) -> Table:
     return Table(
         columns,
         tuple(_row(row) for row in view.stages.to_dict("records")),
-        "Spearman's ρ between what a cheap stage says of a configuration and what its trial reached, with 95 % "
-        "intervals; positive where the orders agree. At equal size: given log2 of the compression ratio (partial "
-        "rank correlation). precision@k: share of the k configurations that a stage puts first which are also first "
-        "in accuracy after training, beside what chance would give. Trials differ in their training settings too, "
-        f"which no cheap stage sees. “too few” below {FEWEST}.",
     )
 
 

@@ -36,7 +36,7 @@ def screened(history: StudyHistory) -> StudyHistory:
 
 
 def test_it_shows_what_was_screened_and_how_well_it_ranks(screened: StudyHistory) -> None:
-    text, chart, table = screen_section([StudyView(screened)]).blocks
+    text, chart, table, _ = screen_section([StudyView(screened)]).blocks
     assert isinstance(text, Text)
     assert text.text.startswith("15 candidates untrained in 7.5 s (2.0 per second); 30 candidates elastic in 15 s")
     assert isinstance(chart, Chart)
@@ -62,7 +62,7 @@ def test_its_colours_have_dark_counterparts(screened: StudyHistory) -> None:
 
 def test_few_trials_are_too_few(screened: StudyHistory) -> None:
     few = msgspec.structs.replace(screened, trials=screened.trials[:6], screen=())
-    (table,) = screen_section([StudyView(few)]).blocks
+    table, _ = screen_section([StudyView(few)]).blocks
     assert isinstance(table, Table)
     assert {row[4] for row in table.rows} == {"too few"}
 
