@@ -103,10 +103,10 @@ def test_the_axis_of_hypervolume_is_chosen_and_survives_the_night(browser: Any, 
     })()"""
     assert page.evaluate(state) == ["finished trials", ROLES["ink"][0]]
     page.get_by_text("minutes", exact=True).click()
-    assert page.evaluate(state) == ["minutes of all trials together", ROLES["ink"][0]]
+    assert page.evaluate(state) == ["minutes of all trials and the stages before them together", ROLES["ink"][0]]
     page.emulate_media(color_scheme="dark")
     page.wait_for_function(f"document.getElementById('chart-hypervolume').layout.font.color === '{ROLES['ink'][1]}'")
-    assert page.evaluate(state) == ["minutes of all trials together", ROLES["ink"][1]]
+    assert page.evaluate(state) == ["minutes of all trials and the stages before them together", ROLES["ink"][1]]
     opened.check(report)
     page.close()
 
