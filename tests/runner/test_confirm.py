@@ -94,7 +94,10 @@ def test_seeds_repeat_and_avoid_the_trials_own(write: Command, ranksearch: Comma
 
 
 @pytest.mark.slow
-def test_after_local_workers_have_left(write: Command, ranksearch: Command, history_of: Read) -> None:
+def test_after_local_workers_have_left(
+    write: Command, ranksearch: Command, history_of: Read, ground: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(ground)  # where the workers find the module barnet
     path = write(**QUICK)
     left = ranksearch("search", path, "--workers", 2, "--confirm", 1)
     assert (left.code, left.err) == (0, "")
