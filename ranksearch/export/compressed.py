@@ -15,6 +15,7 @@ from ..decomposition import skeleton
 from ..errors import RankError, WeightsError
 from ..layers import Dense
 from ..networks import load_weights, save_weights
+from ..progressive.surgery import substitute
 from ..records import RankFile
 
 METADATA_KEY = "ranksearch"
@@ -73,7 +74,7 @@ def replace_layers(network: nn.Module, ranks: RankFile, source: str) -> nn.Modul
     """A copy of ``network`` with every layer that has ranks replaced by its deployed form, weights not yet set."""
     compressed = copy.deepcopy(network)
     modules = dict(compressed.named_modules(remove_duplicate=False))
-    replaced: dict[int, nn.Module] = {}
+    replaced: dict[nn.Module, nn.Module] = {}
     for name, chosen in ranks.configuration.layers.items():
         if name not in modules:
             raise RankError(f"{source}: {type(network).__name__} has no layer {name!r}")
@@ -82,14 +83,10 @@ def replace_layers(network: nn.Module, ranks: RankFile, source: str) -> nn.Modul
             if not isinstance(dense, nn.Conv2d | nn.Linear):
                 raise RankError(f"{source}: layer {name!r} is a {type(dense).__name__}, not a convolution or Linear")
             try:
-                replaced[id(dense)] = skeleton(dense, chosen, ranks.form)
+                replaced[dense] = skeleton(dense, chosen, ranks.form)
             except RankError as error:
                 raise RankError(f"{source}: layer {name!r}: {error}") from None
-    for name, module in modules.items():  # a shared module stands in several places
-        if id(module) in replaced:
-            parent, _, child = name.rpartition(".")
-            setattr(compressed.get_submodule(parent), child, replaced[id(module)])
-    return compressed
+    return substitute(compressed, replaced)
 
 
 def stored_bytes(network: nn.Module) -> int:

@@ -5,6 +5,7 @@ import math
 import pandas as pd
 
 from ..records import StudyHistory
+from .stages import spearman
 from .trial_table import trial_table
 
 #: columns that all seeds of a finalist share
@@ -52,5 +53,5 @@ def search_test_correlation(finalists: pd.DataFrame) -> float | None:
     both = finalists.loc[finalists["split"] == "test", ["search_accuracy", "accuracy_mean"]].dropna()
     if len(both) < 3:
         return None
-    correlation = float(both.rank().corr().to_numpy()[0, 1])
+    correlation = spearman(*both.to_numpy(float).T)
     return None if math.isnan(correlation) else correlation

@@ -5,8 +5,6 @@ fade): the adapter starts as the truncated decomposition; s = 0 (full fade): it 
 pre-trained weight fades. Either way the layer is the dense one at λ = 1 and its factors alone at λ = 0.
 """
 
-from typing import Literal
-
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -14,8 +12,7 @@ from torch import Tensor, nn
 from ..decomposition import Factors, deploy
 from ..errors import NetworkError
 from ..layers import Form
-
-Fade = Literal["residual", "full"]
+from ..records.schedule import Fade
 
 #: Throughput of the factors' thin convolutions as a share of one dense convolution's. ResNet-20 on two cores breaks
 #: even near 0.53 of the dense multiply-accumulates in bfloat16, near 0.58 in float32. A constant rather than a timing:

@@ -13,11 +13,10 @@ import torch
 from torch import Tensor, nn
 
 from ..decomposition import Decomposition, Factors, NestedBases
-from ..errors import RankError
 from ..layers import Dense, LayerRanks, RankConfiguration, full_ranks
 from ..layers.configuration import as_tuple
 from .adapter import composed, prefers_factors, require_layer, with_factors, with_kernel
-from .surgery import substitute
+from .surgery import require_layers, substitute
 
 KEPT_STARTS = 16  # least-squares cores kept per layer: the smallest slice and the closed-form front come again
 
@@ -156,11 +155,6 @@ def set_slice(network: nn.Module, configuration: RankConfiguration) -> None:
         RankError: the configuration has ranks for a layer that is not elastic.
     """
     layers = elastic_layers(network)
-    unknown = [n for n, ranks in configuration.layers.items() if n not in layers and not isinstance(ranks, Dense)]
-    if unknown:
-        raise RankError(
-            f"no elastic layer {', '.join(map(repr, unknown))} in {type(network).__name__}; it has "
-            f"{', '.join(layers) or 'none'}: is this configuration for another network?"
-        )
+    require_layers(network, configuration, layers, "elastic")
     for name, layer in layers.items():
         layer.ranks = configuration[name]

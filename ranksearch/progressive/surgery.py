@@ -1,7 +1,7 @@
 """Putting progressive layers into a network, setting their decay, and collapsing them into what is deployed."""
 
 import copy
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 
 from torch import nn
 
@@ -9,7 +9,8 @@ from ..decomposition import Decomposition
 from ..errors import NetworkError, RankError
 from ..layers import Dense, Form, RankConfiguration
 from ..records import DecaySchedule
-from .adapter import Fade, ProgressiveLayer
+from ..records.schedule import Fade
+from .adapter import ProgressiveLayer
 
 
 def attach(
@@ -27,14 +28,7 @@ def attach(
     Raises:
         RankError: the configuration names a layer that has no bases, or ranks that are not legal.
     """
-    unknown = [
-        name for name, ranks in configuration.layers.items() if name not in bases and not isinstance(ranks, Dense)
-    ]
-    if unknown:
-        raise RankError(
-            f"no compressible layer {', '.join(map(repr, unknown))} in {type(network).__name__}; it has "
-            f"{', '.join(bases) or 'none'}: is this configuration for another network?"
-        )
+    require_layers(network, configuration, bases, "compressible")
     copied = copy.deepcopy(network)
     names = [name for name in bases if not isinstance(configuration[name], Dense)]
     layers: dict[nn.Module, nn.Module] = {}
@@ -42,6 +36,16 @@ def attach(
         dense, factors = copied.get_submodule(name), bases[name].factors(configuration[name])
         layers[dense] = ProgressiveLayer.of(dense, factors, fade, depth=index / max(len(names) - 1, 1))
     return substitute(copied, layers)
+
+
+def require_layers(network: nn.Module, configuration: RankConfiguration, known: Collection[str], kind: str) -> None:
+    """Raises :class:`RankError` where the configuration has ranks for a layer that is not among the ``known``."""
+    unknown = [n for n, ranks in configuration.layers.items() if n not in known and not isinstance(ranks, Dense)]
+    if unknown:
+        raise RankError(
+            f"no {kind} layer {', '.join(map(repr, unknown))} in {type(network).__name__}; it has "
+            f"{', '.join(known) or 'none'}: is this configuration for another network?"
+        )
 
 
 def progressive_layers(network: nn.Module) -> dict[str, ProgressiveLayer]:

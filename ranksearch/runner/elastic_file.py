@@ -4,7 +4,6 @@ import hashlib
 from collections.abc import Mapping
 from pathlib import Path
 
-import numpy as np
 from torch import nn
 
 from ..decomposition import NestedBases
@@ -13,7 +12,7 @@ from ..layers import RankConfiguration, full_ranks, project
 from ..networks import load_weights, save_weights
 from ..progressive import Elastic, attach, make_elastic, predict, set_decay
 from ..records import NO_DECAY, ElasticRecord
-from .subject import Subject
+from .subject import Subject, same_outputs
 
 SAMPLED = 16  # search images on which a slice must compute what it did when it was written
 
@@ -45,8 +44,7 @@ def read_elastic(
     trained = make_elastic(subject.network, bases)
     load_weights(trained, path)
     elastic = Elastic.of(trained)
-    old, new = np.array(record.outputs), np.array(sample_outputs(subject, elastic))
-    if old.shape != new.shape or not np.allclose(old, new, rtol=1e-2, atol=1e-2 * float(np.abs(old).max(initial=1.0))):
+    if not same_outputs(record.outputs, sample_outputs(subject, elastic)):
         raise StudyChangedError(
             f"{path}: the elastic adapter computes something else here: it was trained on bases that this machine did "
             f"not find (trained on: {record.machine.processor if record.machine else 'another'}); copy the bases from "

@@ -13,10 +13,10 @@ from ..progressive import Elastic, fine_tune, make_elastic, set_slice
 from ..records import NO_DECAY, ClosedFormPoint, ElasticRecord, Measurement, trial_seed
 from ..study.stage_sections import LEAST_STEPS
 from .elastic_file import sample_outputs, write_elastic
+from .founding import untrained_measurement
 from .progress import duration
 from .session import Session
 from .tables import closed_form_line
-from .trial import untrained, useless
 
 CHECKPOINT_EVERY = 250  # steps
 SHOW_EVERY = 30  # seconds between two lines on its progress
@@ -149,11 +149,8 @@ def study_slices(session: Session) -> Slices:
 
 
 def slice_measurement(session: Session, elastic: Elastic, configuration: RankConfiguration) -> Measurement:
-    """A slice, without any step of its own, on the search split: about a second."""
-    try:
-        return untrained(session.subject, elastic.bases, configuration, session.form, elastic.network)[1]
-    except NonFiniteError:
-        return useless(session.subject.search_stage)
+    """A slice, without any step of its own, on the search split."""
+    return untrained_measurement(session, elastic.network, elastic.bases, configuration)
 
 
 def slice_point(session: Session, elastic: Elastic, configuration: RankConfiguration) -> ClosedFormPoint:

@@ -1,16 +1,18 @@
 """The first minute of a study: a first front in closed form, the seconds of a trial, then the study is made."""
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 
 import msgspec
 import numpy as np
+from torch import nn
 
 from ..allocation import ALLOCATORS
+from ..decomposition import Decomposition
 from ..errors import BudgetError, NonFiniteError
-from ..layers import network_cost
+from ..layers import RankConfiguration, network_cost
 from ..progressive import attach, fine_tune
-from ..records import ClosedFormPoint, StudyRecord
+from ..records import ClosedFormPoint, Measurement, StudyRecord
 from ..study import Ledger, settings
 from .session import METHOD_VERSION, Session
 from .trial import untrained, useless
@@ -70,12 +72,19 @@ def closed_form(session: Session) -> Iterator[ClosedFormPoint]:
     """Rate–distortion allocations over the study's range, untrained, each measured in about a second."""
     for ratio in ratios(session, SEED_RATIOS):
         configuration = session.variables.allocate(ratio, {}, {})
-        try:
-            measured = untrained(session.subject, session.bases, configuration, session.form)[1]
-        except NonFiniteError:
-            measured = useless(session.subject.search_stage)
+        measured = untrained_measurement(session, session.subject.network, session.bases, configuration)
         cost = network_cost(session.subject.spec, configuration, session.form)
         yield ClosedFormPoint(f"rate-distortion@{ratio:.2f}", configuration, cost.compression_ratio, measured)
+
+
+def untrained_measurement(
+    session: Session, network: nn.Module, bases: Mapping[str, Decomposition], configuration: RankConfiguration
+) -> Measurement:
+    """A configuration without a step of its own, on the search split: about a second."""
+    try:
+        return untrained(session.subject, bases, configuration, session.form, network)[1]
+    except NonFiniteError:
+        return useless(session.subject.search_stage)
 
 
 def seconds_of_trial(session: Session, point: ClosedFormPoint, seconds_per_point: float) -> float:

@@ -12,11 +12,11 @@ from rich.status import Status
 
 from ..layers import network_cost
 from ..pareto import non_dominated
-from ..progressive import Elastic, QuickLook
+from ..progressive import QuickLook
 from ..records import CheapStage, ScreenedCandidate, trial_seed
 from ..study import Proposals
 from ..study.variables import Values
-from .looks import quick_looks
+from .founding import ratios
 from .progress import duration
 from .session import Session
 
@@ -25,31 +25,26 @@ HANDED_ON = 32  # points of a stage's front that the next stage looks at first
 SHOW_EVERY = 30  # seconds between two lines where there is no terminal
 
 
-def screen_stage(session: Session, elastic: Elastic | None, console: Console) -> None:
+def screen_stage(session: Session, console: Console) -> None:
     """Looks at candidates by every cheap stage in turn and queues the front of the last; goes on where it stopped.
 
     Done once per study: a screen that is over is not taken up again, whatever its settings become.
-
-    Args:
-        elastic: the study's elastic adapter; without it that stage is left out.
     """
     screen, books = session.study.screen, session.ledger.screen
     places = free_places(session)
-    stages = [stage for stage in screen.stages if stage == "untrained" or elastic]
-    if not (stages and is_due(session)):
+    if not (is_due(session) and session.looks):
         return
     if not books.take():
         console.print("screen: another process is at it; the trials begin without", highlight=False)
         return
-    looks = quick_looks(session.subject, session.bases, elastic, stages, screen.images)
-    seconds = screen_seconds(session) / len(stages)
-    first = [session.variables.rank_values(ratio) for ratio in _ratios(session, CLOSED_FORM)]
-    for stage in stages:
+    seconds = screen_seconds(session) / len(session.looks)
+    first = [session.variables.rank_values(ratio) for ratio in ratios(session, CLOSED_FORM)]
+    for stage, look in session.looks.items():
         with _shown(console, stage, seconds, screen.candidates) as shows:
-            _look_at_candidates(session, stage, looks[stage], first, seconds, shows)
+            _look_at_candidates(session, stage, look, first, seconds, shows)
         best = spread(front_of(session, books.candidates(stage)), HANDED_ON)
         first = [c.values for c in best] + [values for values in first if values not in [c.values for c in best]]
-    chosen = spread(_unqueued(session, front_of(session, books.candidates(stages[-1]))), places)
+    chosen = spread(_unqueued(session, front_of(session, books.candidates(stage))), places)
     for candidate in chosen:
         session.ledger.enqueue(candidate.values, "screen")
     books.close(len(chosen))
@@ -119,10 +114,6 @@ def _unqueued(session: Session, candidates: Sequence[ScreenedCandidate]) -> list
     """Without the closed form's, which were queued when the study was made."""
     queued = {point.configuration.digest for point in session.ledger.record.closed_form}
     return [c for c in candidates if c.configuration.digest not in queued]
-
-
-def _ratios(session: Session, number: int) -> list[float]:
-    return [float(ratio) for ratio in np.geomspace(*session.study.ranks.ratio, number)]
 
 
 @dataclass

@@ -65,7 +65,8 @@ def prepare(session: Session, console: Console) -> None:
     for reason in enqueue_baselines(session):
         console.print(f"not run: {reason}", highlight=False, soft_wrap=True)
     estimate(session, console)
-    screen_stage(session, elastic_stage(session, console), console)
+    elastic_stage(session, console)
+    screen_stage(session, console)
 
 
 def conclude(session: Session, budget: Budget, console: Console, seeds: int) -> StudyHistory:

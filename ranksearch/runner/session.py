@@ -6,7 +6,6 @@ from functools import cached_property
 from math import floor
 
 import msgspec
-import numpy as np
 from torch import nn
 
 from ..allocation import DISTORTIONS, RateDistortion, attainable_ratio
@@ -20,7 +19,7 @@ from ..study import Ledger, StudyFile, Variables, fingerprint, open_storage, req
 from .elastic_file import read_elastic
 from .looks import quick_looks
 from .network_store import NetworkStore
-from .subject import Subject, study_subject
+from .subject import Subject, same_outputs, study_subject
 from .trial import Plan
 
 METHOD_VERSION = 3  # of what turns a proposal into a measurement
@@ -166,8 +165,7 @@ def require_attainable(study: StudyFile, subject: Subject) -> None:
 def require_same_network(earlier: StudyRecord, subject: Subject) -> None:
     """Raises :class:`StudyChangedError` where the dense network has its old weights but computes something else,
     or is judged by another metric."""
-    old, new = np.array(earlier.dense_outputs), np.array(subject.sample_outputs)
-    if old.shape != new.shape or not np.allclose(old, new, rtol=1e-2, atol=1e-2 * float(np.abs(old).max(initial=1.0))):
+    if not same_outputs(earlier.dense_outputs, subject.sample_outputs):
         changed = "the dense network has its old weights but other outputs"
     elif abs(earlier.dense.accuracy - subject.dense.accuracy) > 0.01:  # other hardware rounds a few images otherwise
         changed = f"the dense score was {earlier.dense.accuracy:.4f} and is {subject.dense.accuracy:.4f}"

@@ -3,10 +3,12 @@
 import copy
 import math
 import platform
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from importlib.metadata import version
 
+import numpy as np
 import torch
 from msgspec import to_builtins
 from torch import nn
@@ -211,6 +213,12 @@ def make_subject(
         reestimate=reestimate,
         sample_outputs=tuple(sample.flatten(1)[:, :10].flatten().tolist()),
     )
+
+
+def same_outputs(earlier: Sequence[float], now: Sequence[float]) -> bool:
+    """Whether two samples of outputs are of one network, up to what other hardware rounds."""
+    old, new = np.array(earlier), np.array(now)
+    return old.shape == new.shape and np.allclose(old, new, rtol=1e-2, atol=1e-2 * float(np.abs(old).max(initial=1.0)))
 
 
 def check_dense(accuracy: float, classes: int | None, images: int, expected: float | None = None) -> None:

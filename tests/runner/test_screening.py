@@ -59,7 +59,7 @@ def test_a_quick_look_measures_what_a_trial_would_without_training(session: Sess
 
 def test_candidates_are_exactly_as_many_and_the_closed_form_comes_first(founded: Callable[..., Session]) -> None:
     session = founded()
-    screen_stage(session, None, QUIET)
+    screen_stage(session, QUIET)
     found = session.ledger.screen.candidates()
     assert len(found) == 24
     assert [c.number for c in found] == list(range(24))
@@ -75,7 +75,7 @@ def test_candidates_are_exactly_as_many_and_the_closed_form_comes_first(founded:
 @pytest.mark.parametrize("space", ["allocated", "direct"])
 def test_it_queues_ranks_and_leaves_training_to_the_sampler(founded: Callable[..., Session], space: str) -> None:
     session = founded(ranks={"space": space})
-    screen_stage(session, None, QUIET)
+    screen_stage(session, QUIET)
     waiting = session.ledger.study().get_trials(deepcopy=False)
     queued = [t for t in waiting if t.user_attrs["origin"] == "screen"]
     assert session.ledger.screen.queued == len(queued) > 2
@@ -135,17 +135,17 @@ def test_it_is_deterministic_and_goes_on_where_it_stopped(
 
     monkeypatch.setattr(type(session.ledger.screen), "add", interrupted)
     with pytest.raises(Interrupted):
-        screen_stage(session, None, QUIET)
+        screen_stage(session, QUIET)
     resumed = founded()
     assert len(resumed.ledger.screen.candidates()) == 19
     assert resumed.ledger.screen.queued is None
-    screen_stage(resumed, None, QUIET)
+    screen_stage(resumed, QUIET)
     first = timeless(resumed)
     assert len(first) == 24
     queued = [t.system_attrs for t in resumed.ledger.study().get_trials(deepcopy=False)]
     (tmp_path / "bars.db").unlink()
     whole = founded()
-    screen_stage(whole, None, QUIET)
+    screen_stage(whole, QUIET)
     assert timeless(whole) == first
     assert [t.system_attrs for t in whole.ledger.study().get_trials(deepcopy=False)] == queued
 
@@ -153,7 +153,8 @@ def test_it_is_deterministic_and_goes_on_where_it_stopped(
 def test_by_elastic_slice_after_untrained(founded: Callable[..., Session]) -> None:
     session = founded()
     elastic = Elastic(session.subject.network, session.bases)
-    screen_stage(session, elastic, QUIET)
+    vars(session)["elastic"] = elastic  # as elastic_stage leaves it
+    screen_stage(session, QUIET)
     untrained_, sliced = (session.ledger.screen.candidates(s) for s in ("untrained", "elastic"))
     assert (len(untrained_), len(sliced)) == (24, 24)
     front = [c for c in untrained_ if not any(dominates(o.objectives, c.objectives) for o in untrained_)]
@@ -178,18 +179,18 @@ def test_it_stops_when_its_seconds_are_over_and_is_not_taken_up_again(
 ) -> None:
     monkeypatch.setattr("ranksearch.runner.screening.screen_seconds", lambda session: 0.5)
     session = founded(screen={"candidates": None})
-    screen_stage(session, None, QUIET)
+    screen_stage(session, QUIET)
     found = session.ledger.screen.candidates()
     assert sum(c.seconds for c in found) >= 0.5
     assert sum(c.seconds for c in found[:-1]) < 0.5
-    screen_stage(session, None, QUIET)
+    screen_stage(session, QUIET)
     assert session.ledger.screen.candidates() == found
 
 
 @pytest.mark.parametrize("screen", [{"share": 0}, {"stages": []}, {"stages": ["elastic"]}])
 def test_it_can_be_switched_off(founded: Callable[..., Session], screen: dict[str, Any]) -> None:
     session = founded(screen=screen)
-    screen_stage(session, None, QUIET)
+    screen_stage(session, QUIET)
     assert not session.ledger.screen.exists
     assert seconds_left(session) == 0
 

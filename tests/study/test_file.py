@@ -71,7 +71,6 @@ def test_values_lists_and_ranges(write: Callable[[str], Path]) -> None:
         ('[search]\nsampler = "tpee"', "search.sampler = 'tpee' is not available; did you mean 'tpe'?"),
         ('[search]\nbaselines = ["unifrom"]', "search.baselines = 'unifrom' is not available; did you mean 'uniform'?"),
         ("[finetune]\nlr = -1", "finetune.lr = -1.0 must be above 0"),
-        # comes with a later version
         ('[training]\ninit = "elastik"', "training.init = 'elastik' is unknown; did you mean 'elastic'"),
         ('[training]\ninit = "elastic"\n[schedule]\nfade = ["residual", "full"]', 'fade must be "residual" where'),
         ('[training]\ninit = ["decomposition", "elastic"]\n[schedule]\nfade = "full"', 'init = "decomposition"'),
