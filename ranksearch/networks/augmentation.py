@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
@@ -47,6 +47,10 @@ class Augmentation:
                 raise DataError(f"data.augment names {name} twice: {list(setting)}")
             chosen[name] = int(found[2] or 1)
         return cls(crop=chosen.get("crop", 0), flip="flip" in chosen)
+
+    def part(self, name: str) -> "Augmentation":
+        """``"all"`` of it, only its ``"flip"``, or ``"none"``."""
+        return {"all": self, "flip": replace(self, crop=0), "none": NO_AUGMENTATION}[name]
 
     def __bool__(self) -> bool:
         return self.crop > 0 or self.flip

@@ -102,7 +102,7 @@ class Examples(ABC):
         seed: int | None = None,
         start: int = 0,
         steps: int | None = None,
-        augment: bool = False,
+        augment: str = "none",
         device: str | torch.device = "cpu",
     ) -> Iterator[tuple[Tensor, Any]]:
         """Batches of float32 inputs and their targets, on ``device``.
@@ -113,16 +113,18 @@ class Examples(ABC):
                 epochs in full batches; batch ``i`` depends on ``(seed, i)`` alone.
             start: index of the first batch: from there on, what a run from 0 would have given.
             steps: how many batches are given at most.
-            augment: whether the augmentation applies, drawn from ``(seed, batch index)``.
+            augment: which :meth:`~.augmentation.Augmentation.part` of the augmentation applies, drawn from
+                ``(seed, batch index)``.
 
         Raises:
             DataError: no examples, or one that cannot be read.
         """
         device = torch.device(device)
+        augmentation = self.augmentation.part(augment)
         plan, order = tee(draws(len(self), batch, seed=seed, start=start, steps=steps))
         for draw, (inputs, targets) in zip(plan, self.read(order, device), strict=False):
-            if augment and self.augmentation:
-                inputs = self.augmentation(inputs, draw.generator(AUGMENT))
+            if augmentation:
+                inputs = augmentation(inputs, draw.generator(AUGMENT))
             yield as_input(inputs, self.normalization), targets
 
 

@@ -129,7 +129,12 @@ def fine_tune(
     with isolated_generators(device), repeatable_kernels(), only_learning(network, parameters):
         memory = PeakMemory(device)
         batches = train.batches(
-            recipe.batch, seed=seed, start=progress.step, steps=steps - progress.step, augment=True, device=device
+            recipe.batch,
+            seed=seed,
+            start=progress.step,
+            steps=steps - progress.step,
+            augment=recipe.augment,
+            device=device,
         )
         clock = time.perf_counter()
         for step, (inputs, targets) in enumerate(batches, progress.step):

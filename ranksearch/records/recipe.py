@@ -11,9 +11,11 @@ from ..errors import StudyFileError, nearest
 Optimizer = Literal["sgd", "adamw"]
 Learn = Literal["adapters", "adapters+norm", "all"]
 Init = Literal["decomposition", "elastic", "hooi"]
+Augment = Literal["all", "flip", "none"]
 OPTIMIZERS: tuple[Optimizer, ...] = get_args(Optimizer)
 LEARN: tuple[Learn, ...] = get_args(Learn)
 INIT: tuple[Init, ...] = get_args(Init)
+AUGMENT: tuple[Augment, ...] = get_args(Augment)
 
 #: keys, whether a finite number fits, and the law in words
 RANGES: tuple[tuple[tuple[str, ...], Callable[[float], bool], str], ...] = (
@@ -43,6 +45,7 @@ class Recipe(msgspec.Struct, frozen=True, kw_only=True):
         learn: ``"adapters"``, ``"adapters+norm"`` (with biases), or ``"all"``; the frozen W₀ never learns.
         init: where the adapter starts: the layer's truncated ``"decomposition"``; a ``"hooi"`` of its own for every
             rank pair, seconds each; or its slice of the study's ``"elastic"`` adapter, with its norms and biases.
+        augment: how much of the data's augmentation is used: ``"all"``, its ``"flip"`` without the crops, ``"none"``.
     """
 
     images: int = 64_000
@@ -57,9 +60,10 @@ class Recipe(msgspec.Struct, frozen=True, kw_only=True):
     temperature: float = 4.0
     learn: Learn = "adapters+norm"
     init: Init = "decomposition"  # also of records that are older than the elastic adapter
+    augment: Augment = "all"
 
     def __post_init__(self) -> None:
-        choices = {"optimizer": OPTIMIZERS, "learn": LEARN, "init": INIT}
+        choices = {"optimizer": OPTIMIZERS, "learn": LEARN, "init": INIT, "augment": AUGMENT}
         for key, allowed in choices.items():
             if (value := getattr(self, key)) not in allowed:
                 raise StudyFileError(f"training.{key} = {value!r} is unknown{nearest(str(value), allowed)}")

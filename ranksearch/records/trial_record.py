@@ -10,6 +10,9 @@ from ..layers import Form, NetworkCost, RankConfiguration
 from .recipe import Recipe
 from .schedule import DecaySchedule
 
+#: settings that came later and what all trials did before: keys of those trials stay what they were
+ADDED = {"init": "decomposition", "augment": "all"}
+
 
 class Milestone(msgspec.Struct, frozen=True):
     """One look during training: images seen, largest λ over the layers, mean training loss since the last look,
@@ -122,8 +125,9 @@ class TrialRecord(msgspec.Struct, frozen=True, kw_only=True):
 def trial_key(configuration: RankConfiguration, schedule: DecaySchedule, recipe: Recipe) -> str:
     """Names what a trial measures: equal keys mean the same ranks, schedule and recipe."""
     trained = msgspec.structs.asdict(recipe)
-    if recipe.init == "decomposition":
-        del trained["init"]  # keys older than the elastic adapter stay what they were
+    for name, before in ADDED.items():
+        if trained[name] == before:
+            del trained[name]
     settings = msgspec.json.encode((schedule.canonical(), trained), order="sorted")
     return hashlib.sha256(configuration.digest.encode() + settings).hexdigest()[:16]
 

@@ -80,10 +80,11 @@ class Study:
 
         Args:
             epochs: over train + search.
-            changes: settings that replace the trial's own, such as ``lr=0.01``.
+            changes: settings that replace the trial's own, such as ``lr=0.01``; ``augment`` is ``"all"`` unless given.
         """
         files: Mapping[str, RankFile] = {f"trial {number}": ranks for number, ranks in selected(self.history, select)}
-        folder = self.session.study.folder / f"{self.session.study.name}.finetune"
+        study = self.session.study
+        folder, changes = study.folder / f"{study.name}.finetune", study.finetune.changes | changes
         finetune(self.session, files, epochs=epochs, seeds=seeds, changes=changes, folder=folder)
         return finalist_table(self.history)
 

@@ -153,6 +153,8 @@ class TrainingSection(msgspec.Struct, frozen=True, kw_only=True):
         images: training images of one trial; or ``epochs``, passes over the training split.
         init: where the adapter starts: ``"decomposition"``, ``"hooi"`` or ``"elastic"``, see :class:`Recipe`; the
             elastic adapter is off where the study is too short for it.
+        augment: ``"all"`` of the data's augmentation, its ``"flip"`` or ``"none"``: a trial is too short to profit
+            from crops, which a network of few weights learns before it learns to answer.
     """
 
     images: Count | None = None
@@ -168,6 +170,7 @@ class TrainingSection(msgspec.Struct, frozen=True, kw_only=True):
     temperature: Numbers = _RECIPE.temperature
     learn: Words = _RECIPE.learn
     init: Words = "elastic"
+    augment: Words = "flip"
 
     def __post_init__(self) -> None:
         if self.images is None and self.epochs is None:
@@ -216,8 +219,8 @@ class SearchSection(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class FinetuneSection(msgspec.Struct, frozen=True, kw_only=True):
-    """``[finetune]``: ``epochs`` over train + search with each of ``seeds`` seeds; what else is given replaces
-    the chosen trial's own training setting."""
+    """``[finetune]``: ``epochs`` over train + search with each of ``seeds`` seeds, by the data's whole augmentation
+    unless ``augment`` says otherwise; what else is given replaces the chosen trial's own training setting."""
 
     epochs: Count = 30
     seeds: Count = 3
@@ -232,6 +235,7 @@ class FinetuneSection(msgspec.Struct, frozen=True, kw_only=True):
     temperature: float | None = None
     learn: str | None = None
     init: str | None = None
+    augment: str = "all"
 
     def __post_init__(self) -> None:
         try:

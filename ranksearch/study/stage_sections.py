@@ -7,6 +7,7 @@ from msgspec import Meta
 
 from ..errors import StudyFileError
 from ..records import CHEAP_STAGES, CheapStage, Recipe
+from ..records.recipe import Augment
 from .sections import Count, Fraction, Positive
 
 #: Of the elastic adapter, unless a study says otherwise. Provisional: one network, one seed. On ResNet-20, 2,000 steps
@@ -49,7 +50,7 @@ class ElasticSection(msgspec.Struct, frozen=True, kw_only=True):
             :data:`MOST_STEPS`, and none where that are fewer than :data:`LEAST_STEPS`.
         batch: images per step, shown to every slice.
         slices: configurations trained in each step, by summed gradients.
-        lr, warmup, clip, temperature: as in :class:`Recipe`; SGD, distillation alone, no weight decay.
+        lr, warmup, clip, temperature, augment: as in :class:`Recipe`; SGD, distillation alone, no weight decay.
     """
 
     steps: Annotated[int, Meta(ge=0)] | None = None
@@ -59,6 +60,7 @@ class ElasticSection(msgspec.Struct, frozen=True, kw_only=True):
     warmup: Annotated[float, Meta(ge=0, lt=1)] = 0.1
     clip: Positive = 5.0
     temperature: Positive = 4.0
+    augment: Augment = "flip"
 
     def length(self, images: int) -> int:
         """Steps where all trials together see ``images``; 0 where it is off or would not pay."""
@@ -71,5 +73,5 @@ class ElasticSection(msgspec.Struct, frozen=True, kw_only=True):
         """The recipe of ``steps`` ≥ 1."""
         return Recipe(
             images=steps * self.batch, batch=self.batch, lr=self.lr, weight_decay=0.0, warmup=self.warmup,
-            clip=self.clip, distillation=1.0, temperature=self.temperature,
+            clip=self.clip, distillation=1.0, temperature=self.temperature, augment=self.augment,
         )  # fmt: skip

@@ -70,6 +70,7 @@ clip = 5.0
 distillation = 0.9   # weight of the dense network's softened outputs in the loss
 temperature = 4.0   # of the softening
 learn = "adapters+norm"   # adapters, adapters+norm (with biases), all
+augment = "flip"   # "all" of [data] augment, its "flip" or "none": crops do not pay in so short a training
 init = "elastic"   # where adapters start: the training that all trials share; "decomposition" or "hooi": truncated
 
 [elastic]   # the adapters trained once for all ranks, before the trials, if [training] init asks for it; 2 × 128 images
@@ -80,6 +81,7 @@ lr = 0.02
 warmup = 0.1
 clip = 5.0
 temperature = 4.0
+augment = "flip"
 
 [search]
 trials = 100   # finished ones; may be changed on resuming, as minutes, sampler, stop, storage, workers, device
@@ -104,6 +106,7 @@ stages = ["untrained", "elastic"]   # as truncated; as a slice of the elastic ad
 [finetune]   # of chosen configurations, on train + search
 epochs = 30
 seeds = 3
+augment = "all"
 # lr = 0.02   # lr, batch, distillation, …: as the chosen trial's unless given
 """
 

@@ -38,6 +38,12 @@ def test_the_generator_decides():
     assert not torch.equal(first, other)
 
 
+def test_a_training_may_use_a_part_of_it():
+    whole = Augmentation(2, True)
+    assert [whole.part(name) for name in ("all", "flip", "none")] == [whole, Augmentation(0, True), Augmentation()]
+    assert not Augmentation(2).part("flip")
+
+
 @pytest.mark.parametrize(
     ("setting", "message"),
     [

@@ -24,8 +24,8 @@ def test_in_order(images):
 
 def test_resuming_gives_the_same_augmented_batches(images):
     images = images.prepared(Normalization((0.5,), (0.25,)), Augmentation(crop=2, flip=True))
-    whole = list(images.batches(7, seed=5, steps=9, augment=True))
-    resumed = list(images.batches(7, seed=5, start=6, steps=3, augment=True))
+    whole = list(images.batches(7, seed=5, steps=9, augment="all"))
+    resumed = list(images.batches(7, seed=5, start=6, steps=3, augment="all"))
     for (x, y), (x2, y2) in zip(whole[6:], resumed, strict=True):
         assert torch.equal(x, x2)
         assert torch.equal(y, y2)

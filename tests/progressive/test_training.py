@@ -2,6 +2,7 @@
 
 import copy
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import msgspec
@@ -291,6 +292,18 @@ def test_weights_that_break_down_at_the_last_step_are_told(attached: Callable, t
     recipe = msgspec.structs.replace(RECIPE, images=32)
     with pytest.raises(NonFiniteError, match="a weight is infinite or NaN after the last of 1 steps"):
         fine_tune(attached(), train, recipe, SCHEDULE, task=task)
+
+
+@pytest.mark.parametrize("part", ["all", "flip", "none"])
+def test_the_recipe_says_how_much_of_the_augmentation_is_used(part: str, attached: Callable, train: Examples) -> None:
+    runs = []
+    for data, augment in ((train, part), (replace(train, augmentation=train.augmentation.part(part)), "all")):
+        runs.append(attached())
+        fine_tune(runs[-1], data, msgspec.structs.replace(RECIPE, augment=augment), SCHEDULE)
+    assert equal(*runs)
+    whole = attached()
+    fine_tune(whole, train, RECIPE, SCHEDULE)
+    assert equal(whole, runs[0]) == (part == "all")
 
 
 def test_gradients_are_clipped(attached: Callable, train: Examples) -> None:

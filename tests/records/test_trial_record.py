@@ -110,8 +110,9 @@ def test_counted_is_the_cost_by_the_studys_count(form: str) -> None:
     assert made.key == KEY
 
 
-def test_where_a_trial_starts_is_part_of_its_key_and_older_keys_stay() -> None:
+def test_settings_that_came_later_are_part_of_the_key_and_older_keys_stay() -> None:
     configuration = RankConfiguration({"fc": Svd(2)})
-    keys = [trial_key(configuration, DecaySchedule(), Recipe(init=init)) for init in ("decomposition", "elastic")]
-    assert keys[0] == "35e783a8341b9419"  # of a version that knew no other start
-    assert keys[1] != keys[0]
+    recipes = Recipe(), Recipe(init="elastic"), Recipe(augment="flip"), Recipe(init="elastic", augment="flip")
+    keys = [trial_key(configuration, DecaySchedule(), recipe) for recipe in recipes]
+    assert keys[0] == "35e783a8341b9419"  # of a version that knew neither
+    assert len(set(keys)) == len(keys)

@@ -50,8 +50,8 @@ def test_own_loss_and_metric_from_search_to_a_network(regression: Any, tmp_path:
     study = run(regression, tmp_path, 3)
     table = study.table()
     assert len(table) == 3
-    # accuracy is 1 − error, as metric_range maps it
-    assert study.history.study.dense.accuracy == pytest.approx(1 - error(network(inputs), targets), abs=1e-5)
+    # accuracy is 1 − error, as metric_range maps it; in bfloat16 where the probe found that faster
+    assert study.history.study.dense.accuracy == pytest.approx(1 - error(network(inputs), targets), abs=1e-3)
     assert table["accuracy"].between(0.5, 1).all()
 
     (path,) = study.export(tmp_path / "ranks.json", select="smallest")

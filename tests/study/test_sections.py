@@ -38,7 +38,9 @@ def test_sections_have_every_key_of_what_they_set_with_its_default() -> None:
     assert set(ScheduleSection().settings) == set(DecaySchedule.__struct_fields__)
     assert set(TrainingSection().settings) == set(Recipe.__struct_fields__) - {"images"}
     assert DecaySchedule(**ScheduleSection().settings) == DecaySchedule()
-    assert Recipe(images=TrainingSection().length(0), **TrainingSection().settings) == Recipe(init="elastic")
+    assert Recipe(images=TrainingSection().length(0), **TrainingSection().settings) == Recipe(
+        init="elastic", augment="flip"
+    )
     changeable = set(FinetuneSection.__struct_fields__) - {"epochs", "seeds"}
     assert changeable == set(Recipe.__struct_fields__) - {"images"}
 
@@ -50,9 +52,9 @@ def test_the_length_of_a_trial(given: dict[str, Any], train: int, images: int) -
     assert TrainingSection(**given).length(train) == images
 
 
-def test_finetune_changes_only_what_is_given() -> None:
-    assert FinetuneSection().changes == {}
-    assert FinetuneSection(lr=0.1, learn="all").changes == {"lr": 0.1, "learn": "all"}
+def test_finetune_changes_what_is_given_and_augments_in_full() -> None:
+    assert FinetuneSection().changes == {"augment": "all"}
+    assert FinetuneSection(lr=0.1, augment="none").changes == {"lr": 0.1, "augment": "none"}
     with pytest.raises(StudyFileError, match=r"finetune\.learn = 'al' is unknown; did you mean 'all'"):
         FinetuneSection(learn="al")
 
