@@ -1,13 +1,12 @@
 """The compressed network outside this package: checkpoints, and what reads them back and measures them."""
 
 from .compressed import load_compressed, read_ranks, save_compressed, stored_bytes
-from .evaluate import Evaluation, Latency, compare_latency, evaluate
+from .evaluate import Evaluation, Latency, compare_latency
 
 __all__ = [
     "Evaluation",
     "Latency",
     "compare_latency",
-    "evaluate",
     "load_compressed",
     "read_ranks",
     "save_compressed",

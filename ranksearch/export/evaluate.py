@@ -7,8 +7,6 @@ import msgspec
 import torch
 from torch import nn
 
-from ..networks import Examples
-from ..progressive import Precision, Task, measure
 from ..records import Measurement
 from .compressed import stored_bytes
 
@@ -26,35 +24,24 @@ class Evaluation(msgspec.Struct, frozen=True):
     """One network, measured.
 
     Attributes:
+        measured: on each split that was looked at.
         params: elements of all parameters, each counted once.
         bytes: of parameters and buffers, index vectors included.
     """
 
     label: str
-    measured: Measurement
+    measured: tuple[Measurement, ...]
     params: int
     bytes: int
     latency: tuple[Latency, ...] = ()
 
-
-def evaluate(
-    label: str,
-    network: nn.Module,
-    examples: Examples,
-    *,
-    dense_outputs: torch.Tensor,
-    task: Task,
-    split: str,
-    precision: Precision,
-    device: torch.device,
-    latency: tuple[Latency, ...] = (),
-) -> Evaluation:
-    """Measures ``network`` on ``examples``; ``latency`` is what :func:`compare_latency` found."""
-    measured = measure(
-        network, examples, dense_outputs=dense_outputs, task=task, split=split, precision=precision, device=device
-    )
-    params = sum(p.numel() for p in network.parameters())
-    return Evaluation(label, measured, params, stored_bytes(network), latency)
+    @classmethod
+    def of(
+        cls, label: str, network: nn.Module, measured: tuple[Measurement, ...], latency: tuple[Latency, ...] = ()
+    ) -> "Evaluation":
+        """Sizes of ``network`` beside what was measured of it; ``latency`` is what :func:`compare_latency` found."""
+        params = sum(p.numel() for p in network.parameters())
+        return cls(label, measured, params, stored_bytes(network), latency)
 
 
 def compare_latency(

@@ -2,7 +2,7 @@
 
 from .adapter import ProgressiveLayer
 from .elastic import Elastic, ElasticLayer, elastic_layers, make_elastic, set_slice
-from .measuring import measure, predict, reestimate_batch_norm
+from .measuring import judged, measure, predict, reestimate_batch_norm
 from .precision import FLOAT32, Precision, probe_precision
 from .quick_look import QuickLook
 from .surgery import attach, collapse, progressive_layers, set_decay
@@ -25,6 +25,7 @@ __all__ = [
     "collapse",
     "elastic_layers",
     "fine_tune",
+    "judged",
     "make_elastic",
     "measure",
     "predict",

@@ -45,7 +45,7 @@ def shared_training(view: StudyView) -> str:
         return f"Elastic adapter: off, {elastic.off}; trials start from the decomposition."
     share = elastic.images / max(1, view.trials["images"].sum())
     return (
-        f"Elastic adapter: {elastic.steps:,} steps of {elastic.slices} slices in {duration(elastic.seconds)}, "
+        f"Elastic adapter: {elastic.steps:,} steps of {plural(elastic.slices, 'slice')} in {duration(elastic.seconds)}, "
         f"{elastic.images:,} images, {percent(share, 0)} of what the trials saw; trials start from its slices."
     )
 

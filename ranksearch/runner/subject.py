@@ -1,7 +1,9 @@
 """The subject of a study on this machine: the dense network, its data, and what every trial is compared with."""
 
 import copy
+import logging
 import math
+import os
 import platform
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -26,12 +28,15 @@ from ..networks import (
     walk,
     weights_fingerprint,
 )
-from ..progressive import CLASSIFICATION, Precision, Task, predict, probe_precision
+from ..progressive import CLASSIFICATION, Precision, Task, judged, predict, probe_precision
 from ..records import Machine, Measurement
 from ..study import StudyFile
+from .cache import cache_file
 from .calibrating import calibrated_bases
 from .dense_training import train_dense
 from .device import processor_name, torch_device
+
+log = logging.getLogger(__name__)
 
 SAMPLED = 64  # search images whose dense outputs must agree when a study is resumed
 
@@ -52,6 +57,10 @@ class Stage:
     dense_outputs: torch.Tensor
     precision: Precision
 
+    def dense(self, task: Task) -> Measurement:
+        """What the dense network reaches here."""
+        return judged(self.dense_outputs, self.measured, None, task, self.split)
+
     def sample(self, images: int) -> "Stage":
         """The same, measured on about so many images, evenly spaced: data may be sorted by class."""
         few = list(range(0, len(self.measured), max(1, len(self.measured) // images)))
@@ -68,6 +77,7 @@ class Subject:
         splits: train, search, test.
         task: loss, score, and distance from the dense outputs.
         dense: the dense network's measurement on the search split.
+        dense_outputs: its outputs there, (images, …), float32 on the CPU.
         weights: fingerprint of the dense weights.
         reestimate: training images for batch-norm re-estimation.
         sample_outputs: some of the dense network's outputs on a few search images, float32: what tells two networks
@@ -81,6 +91,7 @@ class Subject:
     precision: Precision
     device: torch.device
     dense: Measurement
+    dense_outputs: torch.Tensor
     weights: str
     reestimate: int
     sample_outputs: tuple[float, ...]
@@ -98,7 +109,7 @@ class Subject:
     @cached_property
     def search_stage(self) -> "Stage":
         """Every decision: train on *train*, measure on *search*."""
-        return self._stage("search", self.splits.train, self.splits.search, self.precision)
+        return Stage("search", self.splits.train, self.splits.search, self.dense_outputs, self.precision)
 
     @cached_property
     def final_stage(self) -> "Stage":
@@ -106,17 +117,16 @@ class Subject:
         if self.splits.test is None:
             raise DataError("test accuracy is reported here, but the data source has no test split")
         everything = concatenate(self.splits.train, self.splits.search)
-        return self._stage("test", everything, self.splits.test, Precision(channels_last=self.precision.channels_last))
+        precision = Precision(channels_last=self.precision.channels_last)
+        outputs = predict(self.network, self.splits.test, precision=precision, device=self.device)
+        return Stage("test", everything, self.splits.test, outputs, precision)
 
     def quick(self, images: int = 1000) -> "Subject":
         """The same, measured on about so many search images, batch norm re-estimated on as many training images:
         for comparisons by the hundred."""
-        few = range(0, len(self.splits.search), max(1, len(self.splits.search) // images))
-        return replace(self, splits=replace(self.splits, search=self.splits.search.subset(few)), reestimate=images)
-
-    def _stage(self, split: str, train: Examples, measured: Examples, precision: Precision) -> "Stage":
-        outputs = predict(self.network, measured, precision=precision, device=self.device)
-        return Stage(split, train, measured, outputs, precision)
+        few = self.search_stage.sample(images)
+        splits = replace(self.splits, search=few.measured)
+        return replace(self, splits=splits, dense_outputs=few.dense_outputs, reestimate=images)
 
     def bases(self, basis: Basis) -> dict[str, NestedBases]:
         """Nested bases and error tables of all layers, calibrated on *train*, or read from the cache; seconds."""
@@ -209,6 +219,7 @@ def make_subject(
         precision=chosen,
         device=device,
         dense=Measurement(accuracy, 0.0, "search", len(splits.search)),
+        dense_outputs=outputs,
         weights=weights_fingerprint(network),
         reestimate=reestimate,
         sample_outputs=tuple(sample.flatten(1)[:, :10].flatten().tolist()),
@@ -248,5 +259,22 @@ def check_dense(accuracy: float, classes: int | None, images: int, expected: flo
 
 
 def probe(network: nn.Module, train: Examples, task: Task, device: torch.device) -> Precision:
+    """The precision that an earlier session found fastest here, or now finds: one machine shall not waver between two
+    from one session to the next. With a loss of the user's own, which has no fingerprint, it is found anew."""
     inputs, targets = next(train.batches(128, seed=0, device=device))
-    return probe_precision(network, inputs, targets, task)
+    here = (str(device), processor_name(), torch.get_num_threads(), version("torch"))
+    of = (weights_fingerprint(network), list(inputs.shape), here)
+    path = cache_file("precision", of, ".txt")
+    keep = task.loss is CLASSIFICATION.loss
+    if keep and path.exists():
+        return Precision.parse(path.read_text())
+    chosen = probe_precision(network, inputs, targets, task)
+    if keep:
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            part = path.with_suffix(f".{os.getpid()}.part")
+            part.write_text(chosen.name)
+            part.replace(path)
+        except OSError as error:
+            log.warning("the precision is not kept for the next time, %s cannot be written: %s", path, error)
+    return chosen

@@ -4,12 +4,11 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
-import torch
 from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from ..export import Evaluation, compare_latency, evaluate, load_compressed, read_ranks
+from ..export import Evaluation, compare_latency, load_compressed, read_ranks
 from ..layers import network_cost
 from ..records import RankFile, TrialRecord, require_fit
 from ..study import Ledger, StudyFile, open_storage, reaching
@@ -21,10 +20,10 @@ from .progress import duration
 from .results import read_history
 from .search import work
 from .session import open_session
-from .subject import Subject, study_subject
+from .subject import study_subject
 from .tables import finalists_table, layers_table, left_dense_table, table
 from .take_away import EXPORTS, export
-from .trial import Plan, untrained
+from .trial import Plan, measured, untrained
 from .worker import Budget
 
 SHOW_EVERY = 10  # seconds between two lines on the steps of a long training
@@ -111,26 +110,33 @@ def finetune_files(
             folder=folder or study.folder / f"{study.name}.finetune",
             on_step=on_step,
         )
-    stage = session.subject.final_stage
-    dense = session.subject.task.score(stage.dense_outputs, stage.measured.targets)
+    dense = session.subject.final_stage.dense(session.subject.task).accuracy
     console.print(finalists_table(records))
     console.print(f"dense network without further training: {dense:.2%} on the test split", highlight=False)
     return records
 
 
 def evaluate_file(study: StudyFile, file: Path, device: str | None, console: Console) -> list[Evaluation]:
-    """Measures a rank file (truncated, untrained) or a compressed checkpoint on test, beside the dense network."""
+    """Measures a rank file (truncated, untrained) or a compressed checkpoint beside the dense network."""
     subject = study_subject(study, device=device)
     checkpoint = file.suffix == ".safetensors"
     ranks = read_ranks(file) if checkpoint else RankFile.read(file)
     require_fit(ranks.configuration, subject.spec, str(file))
     if checkpoint:
-        compressed = load_compressed(subject.network, file)
+        compressed = load_compressed(subject.network, file).to(subject.device)
+        searched = measured(subject, subject.search_stage, compressed)
     else:
-        compressed = untrained(subject, subject.bases(study.ranks.basis), ranks.configuration, ranks.form)[0]
+        bases = subject.bases(study.ranks.basis)
+        compressed, searched = untrained(subject, bases, ranks.configuration, ranks.form)
         console.print(f"{file} holds ranks, no weights: truncated without training", highlight=False, soft_wrap=True)
-    networks = {"dense": subject.network, file.name: compressed.to(subject.device)}
-    found = evaluations(subject, networks)
+    final = subject.final_stage
+    on_splits = {
+        "dense": (subject.dense, final.dense(subject.task)),
+        file.name: (searched, measured(subject, final, compressed)),
+    }
+    networks = {"dense": subject.network, file.name: compressed}
+    latency = compare_latency(networks, subject.splits.train.example().to(subject.device))
+    found = [Evaluation.of(label, networks[label], on_splits[label], latency[label]) for label in networks]
     console.print(evaluations_table(found))
     plain, pivoted = (network_cost(subject.spec, ranks.configuration, f) for f in ("plain", "pivoted"))
     console.print(
@@ -142,38 +148,20 @@ def evaluate_file(study: StudyFile, file: Path, device: str | None, console: Con
     return found
 
 
-def evaluations(subject: Subject, networks: dict[str, torch.nn.Module]) -> list[Evaluation]:
-    """Accuracy on test, size, and latency in turn."""
-    stage = subject.final_stage
-    example = subject.splits.train.example().to(subject.device)
-    latency = compare_latency(networks, example)
-    return [
-        evaluate(
-            label,
-            network,
-            stage.measured,
-            dense_outputs=stage.dense_outputs,
-            task=subject.task,
-            split=stage.split,
-            precision=stage.precision,
-            device=subject.device,
-            latency=latency[label],
-        )
-        for label, network in networks.items()
-    ]
-
-
 def evaluations_table(evaluations: Sequence[Evaluation]) -> Table:
     """Networks side by side."""
-    batches = [latency.batch for latency in evaluations[0].latency]
+    first = evaluations[0]
     made = table(
-        f"On the {evaluations[0].measured.split} split ({evaluations[0].measured.images:,} images)",
-        *("network", "accuracy", "params", "MiB", *(f"ms, batch {b} (quartiles)" for b in batches)),
+        "Accuracy, size and latency",
+        "network",
+        *(f"{on.split}, {on.images:,} images" for on in first.measured),
+        *("params", "MiB"),
+        *(f"ms, batch {latency.batch} (quartiles)" for latency in first.latency),
     )
     for e in evaluations:
         made.add_row(
             escape(e.label),
-            f"{e.measured.accuracy:.2%}",
+            *(f"{on.accuracy:.2%}" for on in e.measured),
             f"{e.params:,}",
             f"{e.bytes / 2**20:.3g}",
             *(f"{t.median * 1e3:.2f} ({t.lower * 1e3:.2f}–{t.upper * 1e3:.2f})" for t in e.latency),

@@ -55,7 +55,7 @@ class ElasticSection(msgspec.Struct, frozen=True, kw_only=True):
 
     steps: Annotated[int, Meta(ge=0)] | None = None
     batch: Count = 128
-    slices: Count = 2
+    slices: Count = 1
     lr: Positive = 0.02
     warmup: Annotated[float, Meta(ge=0, lt=1)] = 0.1
     clip: Positive = 5.0

@@ -73,10 +73,10 @@ learn = "adapters+norm"   # adapters, adapters+norm (with biases), all
 augment = "flip"   # "all" of [data] augment, its "flip" or "none": crops do not pay in so short a training
 init = "elastic"   # where adapters start: the training that all trials share; "decomposition" or "hooi": truncated
 
-[elastic]   # the adapters trained once for all ranks, before the trials, if [training] init asks for it; 2 × 128 images
+[elastic]   # the adapters trained once for all ranks, before the trials, if [training] init asks for it
 # steps = 2000   # a quarter of the trials' images allows these at most, 300 at least; 0: off
 batch = 128   # per step, shown to each slice
-slices = 2   # rank configurations trained in each step
+slices = 1   # rank configurations trained in each step
 lr = 0.02
 warmup = 0.1
 clip = 5.0

@@ -147,7 +147,7 @@ class Bench:
         row = replace(row, images=len(test.measured))
         try:
             if cell.steps:
-                recipe = Recipe(images=128 * cell.steps, lr=0.02, distillation=0.9)
+                recipe = Recipe(images=128 * cell.steps, augment="flip")
                 plan = Plan(configuration, NO_DECAY, recipe, cell.seed)
                 network = run_trial(subject, bases, plan, cell.form)[0]
             else:

@@ -1,7 +1,7 @@
 """The elastic adapter of a study: its slices on the test split, and how well it ranks networks of equal size.
 
     RANKSEARCH_DATA=… python tests/benchmarks/elastic_front.py studies/resnet20-cifar10.toml -o FOLDER
-        [--steps 2000] [--slices 2] [--lr 0.02] [--own 10] [--own-steps 300]
+        [--steps 2000] [--slices 1] [--lr 0.02] [--own 10] [--own-steps 300]
 
 Trains the adapter once, then prints slices without any step of their own, test accuracy at 3, 4, 6 and 8× by both
 counts. With --own K: K allocations at 4× (the first without noise, the others with log-weight noise 0.8), each
@@ -56,7 +56,7 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("study", type=Path)
     parser.add_argument("-o", "--output", type=Path, required=True)
     parser.add_argument("--steps", type=int, default=2000)
-    parser.add_argument("--slices", type=int, default=2)
+    parser.add_argument("--slices", type=int, default=1)
     parser.add_argument("--lr", type=float, default=0.02)
     parser.add_argument("--own", type=int, default=0)
     parser.add_argument("--own-steps", type=int, default=300)
@@ -132,7 +132,7 @@ def own_row(session: Session, elastic: Elastic, number: int, steps: int, folder:
     """Measures and fine-tunes one configuration; from its decomposition, whatever the study says."""
     subject, form = session.subject, session.form
     configuration = own_configuration(session, number)
-    plan = Plan(configuration, NO_DECAY, Recipe(images=128 * steps), seed=0, origin="benchmark")
+    plan = Plan(configuration, NO_DECAY, Recipe(images=128 * steps, augment="flip"), seed=0, origin="benchmark")
     checkpoint = folder / f"own-{number}.checkpoint"
     _, record = run_trial(
         subject, session.bases, plan, form, stage=test_stage(session), checkpoint=checkpoint

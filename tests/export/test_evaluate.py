@@ -4,9 +4,8 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from ranksearch.export import compare_latency, evaluate
-from ranksearch.networks import examples_of
-from ranksearch.progressive import CLASSIFICATION, Precision
+from ranksearch.export import Evaluation, compare_latency
+from ranksearch.records import Measurement
 
 
 class Counted(nn.Module):
@@ -21,27 +20,11 @@ class Counted(nn.Module):
         return x
 
 
-def test_an_evaluation_counts_hits_parameters_and_bytes() -> None:
-    torch.manual_seed(0)
-    images, network = torch.randn(20, 6), nn.Linear(6, 3).eval()
-    outputs = network(images).detach()
-    labels = outputs.argmax(1)
-    labels[:5] = (labels[:5] + 1) % 3  # 15 of 20 are right
-    found = evaluate(
-        "mine",
-        network,
-        examples_of((images, labels)),
-        dense_outputs=outputs,
-        task=CLASSIFICATION,
-        split="test",
-        precision=Precision(),
-        device=torch.device("cpu"),
-    )
-    assert found.label == "mine"
-    assert found.measured.accuracy == 0.75
-    assert (found.measured.split, found.measured.images) == ("test", 20)
-    assert abs(found.measured.distance) < 1e-6
-    assert (found.params, found.bytes, found.latency) == (21, 84, ())
+def test_an_evaluation_counts_parameters_and_bytes() -> None:
+    measured = (Measurement(0.75, 0.1, "test", 20),)
+    found = Evaluation.of("mine", nn.Sequential(nn.Linear(6, 3), nn.BatchNorm1d(3)), measured)
+    assert (found.label, found.measured, found.latency) == ("mine", measured, ())
+    assert (found.params, found.bytes) == (27, 4 * (27 + 6) + 8)  # running statistics and their counter
 
 
 def test_latencies_are_taken_in_turn_on_batches_of_the_asked_size() -> None:

@@ -1,11 +1,15 @@
 """Which dense networks and devices are refused."""
 
+from pathlib import Path
+
 import pytest
+import torch
 
 from ranksearch.errors import DenseAccuracyError, StudyFileError
+from ranksearch.progressive import CLASSIFICATION, Precision, Task
 from ranksearch.runner.device import torch_device
 from ranksearch.runner.session import Session
-from ranksearch.runner.subject import check_dense
+from ranksearch.runner.subject import check_dense, probe
 
 
 @pytest.mark.parametrize(("classes", "images", "least"), [(10, 5000, 0.1127), (10, 500, 0.1402), (2, 128, 0.6326)])
@@ -35,3 +39,16 @@ def test_devices() -> None:
     assert torch_device(None).type in ("cpu", "cuda", "mps")
     with pytest.raises(StudyFileError, match="allowed: cpu, cuda, mps"):
         torch_device("tpu")
+
+
+def test_a_machine_is_probed_once_for_a_network(
+    session: Session, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    subject, found = session.subject, [Precision("bfloat16"), Precision()]
+    monkeypatch.setenv("RANKSEARCH_CACHE", str(tmp_path))
+    monkeypatch.setattr("ranksearch.runner.subject.probe_precision", lambda *of: found.pop())
+    given = (subject.network, subject.splits.train)
+    assert probe(*given, CLASSIFICATION, subject.device) == Precision()
+    assert probe(*given, CLASSIFICATION, subject.device) == Precision()
+    assert probe(*given, Task.of(torch.nn.functional.l1_loss), subject.device) == Precision("bfloat16")
+    assert not found
