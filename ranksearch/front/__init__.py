@@ -3,12 +3,15 @@
 from .best import SELECTIONS, front, select
 from .confirmed import confirmed_table, optimism
 from .finalists import finalist_table, search_test_correlation
+from .stage_comparison import StageComparison, compare_stages
 from .stages import stage_table
 from .table_file import write_table
 from .trial_table import study_table, trial_table
 
 __all__ = [
     "SELECTIONS",
+    "StageComparison",
+    "compare_stages",
     "confirmed_table",
     "finalist_table",
     "front",

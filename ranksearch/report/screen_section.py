@@ -4,6 +4,8 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from ..front import StageComparison
+from ..front.stage_comparison import ENOUGH
 from ..front.stages import FEWEST
 from .blocks import Block, Chart, Column, Section, Table, Text, per_study
 from .palette import study_colour
@@ -32,6 +34,8 @@ def screen_section(views: Sequence[StudyView]) -> Section:
             found += [Text(screened(view)), _chart(view, place)]
         if len(view.stages):
             found += [agreement_table(view), Text(READING)]
+        if view.comparison and view.comparison.n >= FEWEST:
+            found.append(Text(compared(view.comparison)))
         return tuple(found)
 
     return Section("screen", "Cheap stages", per_study(views, blocks))
@@ -45,8 +49,9 @@ def shared_training(view: StudyView) -> str:
         return f"Elastic adapter: off, {elastic.off}; trials start from the decomposition."
     share = elastic.images / max(1, view.trials["images"].sum())
     return (
-        f"Elastic adapter: {elastic.steps:,} steps of {plural(elastic.slices, 'slice')} in {duration(elastic.seconds)}, "
-        f"{elastic.images:,} images, {percent(share, 0)} of what the trials saw; trials start from its slices."
+        f"Elastic adapter: {elastic.steps:,} steps of {plural(elastic.slices, 'slice')} in "
+        f"{duration(elastic.seconds)}, {elastic.images:,} images, {percent(share, 0)} of what the trials saw; trials "
+        "start from its slices."
     )
 
 
@@ -61,6 +66,21 @@ def screened(view: StudyView) -> str:
         )
     taken = int((view.trials["origin"] == "screen").sum())
     return sentence([*clauses, f"{plural(taken, 'trained network')} of {len(view.trials)} came from the screen"])
+
+
+def compared(found: StageComparison) -> str:
+    """What the paired bootstrap says of the order of stages, and what follows from it."""
+    told = (
+        f"At equal size, ρ of the {found.last} distance less ρ of the {found.first} one: "
+        f"{_with_interval(found.difference, found.low, found.high)} by a paired bootstrap over "
+        f"{plural(found.n, 'trained network')}"
+    )
+    if found.better == found.first:
+        return f'{told}. The last stage ranks worse here: screen.stages = ["{found.last}", "{found.first}"] is better.'
+    if found.better == found.last:
+        return f"{told}: the last stage is rightly the last."
+    why = f"fewer than {ENOUGH} decide nothing" if found.n < ENOUGH else "neither is shown to rank better"
+    return f"{told}: {why}."
 
 
 def _chart(view: StudyView, place: int) -> Chart:

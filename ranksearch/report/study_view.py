@@ -5,7 +5,15 @@ from functools import cached_property
 
 import pandas as pd
 
-from ..front import confirmed_table, finalist_table, front, stage_table, trial_table
+from ..front import (
+    StageComparison,
+    compare_stages,
+    confirmed_table,
+    finalist_table,
+    front,
+    stage_table,
+    trial_table,
+)
 from ..records import StudyHistory, StudyRecord, Trial
 
 
@@ -57,6 +65,11 @@ class StudyView:
     def stages(self) -> pd.DataFrame:
         """How well the cheap stages foretell the trained networks; without rows where none was asked."""
         return stage_table(self.trials)
+
+    @cached_property
+    def comparison(self) -> StageComparison | None:
+        """Which cheap stage ranks better; None where only one was asked."""
+        return compare_stages(self.trials)
 
 
 def baseline_name(origin: str) -> str:

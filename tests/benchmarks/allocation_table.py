@@ -14,7 +14,7 @@ import itertools
 import statistics
 import time
 from collections.abc import Iterator
-from dataclasses import replace as replace_stage
+from dataclasses import replace as replace_fields
 from functools import cached_property
 from pathlib import Path
 
@@ -103,14 +103,15 @@ class Bench:
 
     @cached_property
     def subject(self) -> Subject:
-        return study_subject(read_study(STUDIES / f"{self.network}.toml"), device=self.device)
+        subject = study_subject(read_study(STUDIES / f"{self.network}.toml"), device=self.device)
+        return replace_fields(subject, reestimate=min(self.images or subject.reestimate, subject.reestimate))
 
     @cached_property
     def stages(self) -> tuple[Stage, Stage]:
         """Search and test."""
         whole = (self.subject.search_stage, self.subject.final_stage)
         search, test = (stage.sample(self.images) if self.images else stage for stage in whole)
-        return search, replace_stage(test, precision=search.precision)
+        return search, replace_fields(test, precision=search.precision)
 
     def bases(self, basis: Basis) -> dict[str, NestedBases]:
         if basis not in self._bases:
@@ -242,7 +243,7 @@ def main() -> None:
     add("--finetune", nargs="*", default=[], metavar="BASIS/ALLOCATOR/RATIO/FORM", help="rows that are also trained")
     add("--steps", type=int, default=500, help="of 128 images")
     add("--seeds", type=int, default=3, help="of every trained row")
-    add("--images", type=int, default=0, help="of search and of test to measure on; all unless given")
+    add("--images", type=int, default=0, help="of search and of test to measure on, and for batch norm")
     add("--records", type=Path, default=Path("reports/allocation/records.csv"))
     add("--device")
     add("--print", action="store_true", help="print the tables of what is there; measure nothing")

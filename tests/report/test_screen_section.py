@@ -3,11 +3,12 @@
 import msgspec
 import pytest
 
-from ranksearch.records import ElasticRecord, Measurement, Recipe, ScreenedCandidate, StudyHistory
+from ranksearch.front import StageComparison
+from ranksearch.records import ElasticRecord, Measurement, Recipe, ScreenedCandidate, StudyHistory, Trial
 from ranksearch.report.blocks import Chart, Table, Text
 from ranksearch.report.page import figure_json
 from ranksearch.report.palette import dark_colours
-from ranksearch.report.screen_section import screen_section
+from ranksearch.report.screen_section import compared, screen_section
 from ranksearch.report.study_view import StudyView
 from ranksearch.report.volume_figure import volume_data
 
@@ -91,3 +92,30 @@ def test_why_there_is_no_shared_training_is_told(screened: StudyHistory) -> None
         [StudyView(msgspec.structs.replace(screened, elastic=ElasticRecord(off="too short")))]
     ).blocks[0]
     assert text == Text("Elastic adapter: off, too short; trials start from the decomposition.")
+
+
+@pytest.mark.parametrize(
+    ("n", "low", "high", "end"),
+    [
+        (30, 0.1, 0.3, ": the last stage is rightly the last."),
+        (30, -0.3, -0.1, 'worse here: screen.stages = ["elastic", "untrained"] is better.'),
+        (30, -0.1, 0.3, ": neither is shown to rank better."),
+        (29, 0.1, 0.3, ": fewer than 30 decide nothing."),
+    ],
+)
+def test_the_order_of_stages_is_judged(n: int, low: float, high: float, end: str) -> None:
+    told = compared(StageComparison("untrained", "elastic", n, 0.2, low, high))
+    assert told.endswith(end)
+    assert f"({low:.2f} … {high:.2f}) by a paired bootstrap over {n} trained networks".replace("-", "−") in told
+
+
+def test_two_stages_are_compared_in_the_report(screened: StudyHistory) -> None:
+    def both(trial: Trial) -> Trial:
+        assert trial.record
+        stages = dict(trial.record.stages) | {"elastic": Measurement(0.5, 0.1 * (trial.number % 7), "search", 100)}
+        return msgspec.structs.replace(trial, record=msgspec.structs.replace(trial.record, stages=stages))
+
+    twice = msgspec.structs.replace(screened, trials=tuple(both(t) if t.record else t for t in screened.trials))
+    last = screen_section([StudyView(twice)]).blocks[-1]
+    assert isinstance(last, Text)
+    assert last.text.startswith("At equal size, ρ of the elastic distance less ρ of the untrained one: ")
