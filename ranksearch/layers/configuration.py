@@ -47,6 +47,10 @@ class RankConfiguration(msgspec.Struct, frozen=True):
     def __getitem__(self, name: str) -> LayerRanks:
         return self.layers.get(name, Dense("not named"))
 
+    def __contains__(self, name: object) -> bool:
+        """Whether the layer is named. (Without this, ``in`` would index 0, 1, 2 … for ever.)"""
+        return name in self.layers
+
     @property
     def digest(self) -> str:
         """Sixteen hexadecimal digits naming the ranks, whatever the reasons for staying dense."""

@@ -22,7 +22,7 @@ from .network_store import NetworkStore
 from .subject import Subject, same_outputs, study_subject
 from .trial import Plan
 
-METHOD_VERSION = 3  # of what turns a proposal into a measurement
+METHOD_VERSION = 4  # of what turns a proposal into a measurement
 
 
 @dataclass(frozen=True)

@@ -46,6 +46,8 @@ def test_unnamed_layers_are_dense() -> None:
     configuration = RankConfiguration({"a": Svd(2)})
     assert configuration["a"] == Svd(2)
     assert isinstance(configuration["b"], Dense)
+    assert "a" in configuration
+    assert "b" not in configuration
     assert [as_tuple(r) for r in (Tucker2(4, 3), Svd(2), Dense())] == [(4, 3), (2,), ()]
 
 
