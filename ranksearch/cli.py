@@ -13,6 +13,8 @@ from rich.console import Console
 
 from .errors import RanksearchError
 
+HANDED_BACK = 128 + signal.SIGTERM
+
 app = typer.Typer(
     help="Search the ranks of a low-rank compressed network: a Pareto front of accuracy against size.",
     no_args_is_help=True,
@@ -120,6 +122,9 @@ def worker(
     storage: Storage = None,
     sampler: Sampler = None,
     device: Device = None,
+    cpus: Annotated[
+        int | None, typer.Option(min=1, help="threads; else what the scheduler, the container or the machine grants")
+    ] = None,
     share: Annotated[int, typer.Option(min=1, help="take one of so many shares of the cores")] = 1,
     quiet: Annotated[bool, typer.Option(help="show errors only")] = False,
 ) -> None:
@@ -127,7 +132,15 @@ def worker(
     from .runner.verbs import work_on
 
     file = _study(study, trials=trials, minutes=minutes, storage=storage, sampler=sampler)
-    work_on(file, share=share, device=device, console=Console(quiet=quiet, width=160))
+    work_on(file, cpus=cpus, share=share, device=device, console=Console(quiet=quiet, width=160))
+
+
+@app.command()
+def status(study: StudyPath, storage: Storage = None) -> None:
+    """Show trials by state, the pace, the time left, and who is at work."""
+    from .runner.status import show_status
+
+    show_status(_study(study, storage=storage), _console())
 
 
 @app.command()
@@ -206,13 +219,17 @@ def evaluate(
 
 
 def _leave(signal_number: int, frame: FrameType | None) -> None:
-    """SIGTERM leaves like Ctrl-C does, handing the running trial back."""
-    raise SystemExit(128 + signal_number)
+    """SIGTERM, and the SIGUSR1 by which schedulers give notice, leave like Ctrl-C does, handing the trial back."""
+    raise SystemExit(HANDED_BACK)
 
 
 def main() -> None:
-    """Runs the command line; exit codes: 0 done, 2 refused, 75 storage unreachable, 130 Ctrl-C, 143 SIGTERM."""
-    signal.signal(signal.SIGTERM, _leave)
+    """Runs the command line.
+
+    Exit codes: 0 done, 2 refused, 75 storage unreachable, 130 Ctrl-C, 143 told to stop by SIGTERM or SIGUSR1.
+    """
+    for notice in (signal.SIGTERM, *([signal.SIGUSR1] if hasattr(signal, "SIGUSR1") else [])):
+        signal.signal(notice, _leave)
     logging.basicConfig(format="%(message)s", stream=sys.stdout)
     logging.getLogger("ranksearch.runner").setLevel(logging.INFO)
     sys.path.insert(0, os.getcwd())  # package.module:factory of the user's own

@@ -1,6 +1,5 @@
-"""What this process computes on: the device by name, its share of the cores, the processor's name."""
+"""What this process computes on: the device by name, the processor's name."""
 
-import os
 import platform
 
 import torch
@@ -36,9 +35,3 @@ def processor_name() -> str:
             return next(line.split(":", 1)[1].strip() for line in file if line.startswith("model name"))
     except (OSError, StopIteration):
         return platform.processor() or platform.machine()
-
-
-def share_cores(workers: int) -> None:
-    """Gives this process its share of the cores: two processes with all threads each collapse."""
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    torch.set_num_threads(max(1, cores // workers))

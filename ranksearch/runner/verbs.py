@@ -12,7 +12,6 @@ from ..export import Evaluation, compare_latency, load_compressed, read_ranks
 from ..layers import network_cost
 from ..records import RankFile, TrialRecord, require_fit
 from ..study import Ledger, StudyFile, open_storage, reaching
-from .device import share_cores
 from .finetune import finetune
 from .founding import found_study
 from .network_store import NetworkStore
@@ -23,15 +22,16 @@ from .session import open_session
 from .subject import study_subject
 from .tables import finalists_table, layers_table, left_dense_table, table
 from .take_away import EXPORTS, export
+from .threads import use_cores
 from .trial import Plan, measured, untrained
 from .worker import Budget
 
 SHOW_EVERY = 10  # seconds between two lines on the steps of a long training
 
 
-def work_on(study: StudyFile, *, share: int, device: str | None, console: Console) -> None:
+def work_on(study: StudyFile, *, cpus: int | None, share: int, device: str | None, console: Console) -> None:
     """One more worker on a study that was made by ``search``."""
-    share_cores(share)
+    use_cores(cpus, share)
     minutes = study.search.minutes
     deadline = time.monotonic() + minutes * 60 if minutes else float("inf")
     with reaching(study.storage_url):

@@ -1,6 +1,7 @@
 """The study file, its search space, samplers, storage, queue and budget. Optuna, no torch."""
 
 from .abandoned import Worker
+from .at_work import AtWork
 from .counts import Counts
 from .file import StudyFile, parse_study, read_study, settings
 from .fingerprint import fingerprint, require_same
@@ -27,6 +28,7 @@ from .variables import Variables, training_of
 
 __all__ = [
     "SAMPLERS",
+    "AtWork",
     "Counts",
     "DataSection",
     "ElasticSection",

@@ -18,6 +18,7 @@ from ..errors import StudyFileError
 from ..layers import RankConfiguration
 from ..records import DecaySchedule, ElasticRecord, Recipe, Room, StudyHistory, StudyRecord, Trial, TrialRecord
 from . import abandoned
+from .at_work import AtWork, at_work
 from .counts import Counts
 from .one_trial import Stopped
 from .planned import Planned, origin_of
@@ -32,6 +33,8 @@ ROOMS: dict[Room, str] = {
     "confirmations": "/confirmations",
     "finalists": "/finalists",
 }
+
+QUEUES: tuple[Room, ...] = ("trials", "baselines")  # rooms that workers take trials from
 
 PATIENCE = 60  # seconds that others wait for a study that is being made
 
@@ -216,6 +219,10 @@ class Ledger:
         """Trials by state, now."""
         return Counts.of(self._trials(room))
 
+    def at_work(self) -> list[AtWork]:
+        """The running trials of the rooms that have a queue, with their workers."""
+        return [one for room in QUEUES for one in at_work(self.storage, self.study(room), room)]
+
     def unsampled(self) -> int:
         """How many trials of the search were queued rather than proposed by its sampler; those that failed left out."""
         trials = [t for t in self._trials("trials") if t.state != TrialState.FAIL]
@@ -248,8 +255,7 @@ class Ledger:
             How many trials it ended or repaired.
         """
         number = 0
-        rooms: tuple[Room, ...] = ("trials", "baselines")  # those with a queue
-        for room in rooms:
+        for room in QUEUES:
             study = self.study(room)
             number += len(abandoned.reap(study)) + (len(abandoned.reconcile(study)) if resume else 0)
         return number

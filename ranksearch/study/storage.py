@@ -14,6 +14,7 @@ import optuna
 import sqlalchemy
 from optuna.exceptions import ExperimentalWarning, StorageInternalError
 from optuna.storages import RDBStorage
+from optuna.storages._rdb import models
 from optuna.trial import FrozenTrial, TrialState
 from sqlalchemy import exc as sql_errors
 
@@ -118,6 +119,19 @@ class SharedStorage(RDBStorage):
         if time.monotonic() - self._missed < HEARTBEAT:
             return []
         return super()._get_stale_trial_ids(study_id)
+
+    def silence(self, study_id: int) -> dict[int, float]:
+        """Seconds since the last heartbeat of each running trial that has beaten, by trial id; on the database's clock,
+        so that no two machines' clocks are compared."""
+        trial, beat = models.TrialModel, models.TrialHeartbeatModel
+        beats = (
+            sqlalchemy.select(trial.trial_id, beat.heartbeat)
+            .join(beat, beat.trial_id == trial.trial_id)
+            .where(trial.study_id == study_id, trial.state == TrialState.RUNNING)
+        )
+        with self.engine.connect() as connection:
+            now = connection.execute(sqlalchemy.select(sqlalchemy.func.now())).scalar_one().replace(tzinfo=None)
+            return {number: max(0.0, (now - at).total_seconds()) for number, at in connection.execute(beats)}
 
 
 def open_storage(url: str, *, create: bool = True) -> SharedStorage:

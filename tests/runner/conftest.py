@@ -127,7 +127,7 @@ class Left:
 @pytest.fixture
 def ranksearch(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Iterator[Callable[..., Left]]:
     """The command line, in this process."""
-    handler, path = signal.getsignal(signal.SIGTERM), list(sys.path)
+    handlers, path = {s: signal.getsignal(s) for s in (signal.SIGTERM, signal.SIGUSR1)}, list(sys.path)
 
     def run(*arguments: object) -> Left:
         monkeypatch.setattr(sys, "argv", ["ranksearch", *map(str, arguments)])
@@ -137,7 +137,8 @@ def ranksearch(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[st
         return Left(int(left.value.code or 0), *capsys.readouterr())
 
     yield run
-    signal.signal(signal.SIGTERM, handler)
+    for number, handler in handlers.items():
+        signal.signal(number, handler)
     sys.path[:] = path
 
 

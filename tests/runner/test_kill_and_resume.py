@@ -73,6 +73,7 @@ def test_kill_9(write: Command, start: Start, ranksearch: Command, history_of: R
     [
         (signal.SIGINT, 130, "ranksearch: stopped; the same command goes on\n"),
         pytest.param(signal.SIGTERM, 143, "", marks=pytest.mark.slow),
+        pytest.param(signal.SIGUSR1, 143, "", marks=pytest.mark.slow),
     ],
 )
 def test_a_stopped_search_hands_its_trial_back(

@@ -15,7 +15,6 @@ from rich.console import Console
 
 from ranksearch.errors import RanksearchError, StorageError
 from ranksearch.records import StudyHistory
-from ranksearch.runner.device import share_cores
 from ranksearch.runner.founding import found_study
 from ranksearch.runner.launcher import WorkerDiedError, run_workers
 from ranksearch.runner.results import opened_file
@@ -123,12 +122,3 @@ def test_workers_get_the_minutes_that_are_left(
     monkeypatch.setattr("ranksearch.runner.search.conclude", lambda *_: None)
     assert ranksearch("search", write(), "--workers", 2, "--minutes", 1).code == 0
     assert 0 < float(given[given.index("--minutes") + 1]) <= 0.99
-
-
-def test_cores_are_shared_out(monkeypatch: pytest.MonkeyPatch) -> None:
-    given: list[int] = []
-    monkeypatch.setattr("torch.set_num_threads", given.append)
-    cores = len(psutil.Process().cpu_affinity() or [0])
-    for workers in (1, cores, 2 * cores):
-        share_cores(workers)
-    assert given == [cores, 1, 1]
