@@ -12,7 +12,7 @@ from typing import Any
 
 import optuna
 import sqlalchemy
-from optuna.exceptions import ExperimentalWarning, StorageInternalError
+from optuna.exceptions import ExperimentalWarning, StorageInternalError, UpdateFinishedTrialError
 from optuna.storages import RDBStorage
 from optuna.storages._rdb import models
 from optuna.trial import FrozenTrial, TrialState
@@ -20,6 +20,7 @@ from sqlalchemy import exc as sql_errors
 
 from ..errors import StorageError, StudyFileError, nearest
 from .abandoned import GRACE, Worker, queue_again
+from .patience import PATIENCE, make_patient
 
 HEARTBEAT = 30  # seconds between two beats of a running trial
 
@@ -30,6 +31,21 @@ DRIVERS: dict[str, tuple[str, str]] = {
     "postgres": ("postgresql+psycopg", "postgresql"),
     "mysql": ("mysql+pymysql", "mysql"),
     "mariadb": ("mysql+pymysql", "mysql"),
+}
+
+
+#: how each driver notices a server that no longer answers, dropped packets included, within about a minute
+CONNECTIONS: dict[str, dict[str, Any]] = {
+    "postgresql+psycopg": {
+        "connect_timeout": 10,
+        "keepalives": 1,
+        "keepalives_idle": 20,
+        "keepalives_interval": 10,
+        "keepalives_count": 3,
+        "tcp_user_timeout": 50_000,  # ms that what was sent may stay unacknowledged
+        "prepare_threshold": None,  # prepared statements belong to one connection: PgBouncer hands out others
+    },
+    "mysql+pymysql": {"connect_timeout": 10, "read_timeout": 60, "write_timeout": 60},
 }
 
 
@@ -89,10 +105,10 @@ class SharedStorage(RDBStorage):
 
     Every running trial bears the worker that runs it from its first moment; on SQLite, which has no
     ``SELECT … FOR UPDATE``, a waiting trial is taken and a trial ended by one worker only; a heartbeat
-    that fails once does not end the beating.
+    that fails once does not end the beating. An outage of the server is waited for.
     """
 
-    _missed = float("-inf")
+    missed = float("-inf")
 
     def _create_new_trial(self, study_id: int, template_trial: FrozenTrial | None = None) -> FrozenTrial:
         if template_trial is None:
@@ -103,20 +119,31 @@ class SharedStorage(RDBStorage):
     def set_trial_state_values(self, trial_id: int, state: TrialState, values: Sequence[float] | None = None) -> bool:
         if self.engine.name == "sqlite":  # the write lock first: reading, then writing lets two workers do the same
             self.scoped_session().execute(sqlalchemy.text("BEGIN IMMEDIATE"))
-        changed = super().set_trial_state_values(trial_id, state, values)
+        try:
+            changed = super().set_trial_state_values(trial_id, state, values)
+        except UpdateFinishedTrialError:
+            if not self._is_mine_already(trial_id, state):
+                raise
+            return True
         if changed and state == TrialState.RUNNING:
             self.set_trial_user_attr(trial_id, "worker", Worker.current().plain)
         return changed
+
+    def _is_mine_already(self, trial_id: int, state: TrialState) -> bool:
+        """Whether this process has ended the trial so: the answer was lost in an outage, and it was asked again."""
+        trial = self.get_trial(trial_id)
+        lately = time.monotonic() - self.missed < 2 * PATIENCE
+        return lately and trial.state == state and trial.user_attrs.get("worker") == Worker.current().plain
 
     def record_heartbeat(self, trial_id: int) -> None:
         try:
             super().record_heartbeat(trial_id)
         except (StorageInternalError, sql_errors.SQLAlchemyError):
-            self._missed = time.monotonic()
+            self.missed = time.monotonic()
 
     def _get_stale_trial_ids(self, study_id: int) -> list[int]:
         """None within an interval of a missed beat: after an outage, everybody's last beat is old."""
-        if time.monotonic() - self._missed < HEARTBEAT:
+        if time.monotonic() - self.missed < HEARTBEAT:
             return []
         return super()._get_stale_trial_ids(study_id)
 
@@ -132,6 +159,15 @@ class SharedStorage(RDBStorage):
         with self.engine.connect() as connection:
             now = connection.execute(sqlalchemy.select(sqlalchemy.func.now())).scalar_one().replace(tzinfo=None)
             return {number: max(0.0, (now - at).total_seconds()) for number, at in connection.execute(beats)}
+
+
+#: what Optuna asks of a storage in mid-study, read and written
+make_patient(
+    SharedStorage, "create_new_study", "set_study_user_attr", "set_study_system_attr", "get_study_id_from_name",
+    "get_study_name_from_id", "get_study_directions", "get_study_user_attrs", "get_study_system_attrs",
+    "_create_new_trial", "set_trial_param", "_set_trial_param", "set_trial_state_values", "set_trial_user_attr",
+    "set_trial_system_attr", "get_trial", "get_all_trials", "_get_trials", "_get_stale_trial_ids", "silence",
+)  # fmt: skip
 
 
 def open_storage(url: str, *, create: bool = True) -> SharedStorage:
@@ -156,7 +192,8 @@ def open_storage(url: str, *, create: bool = True) -> SharedStorage:
             raise StudyFileError(f"{file}: cannot be made: {error.strerror}") from None
         options: dict[str, Any] = {"connect_args": {"timeout": 60, "factory": _WriteAheadConnection}}
     else:
-        options = {"pool_pre_ping": True, "pool_size": 1, "max_overflow": 2, "connect_args": {"connect_timeout": 10}}
+        server = CONNECTIONS.get(parsed.drivername, {"connect_timeout": 10})
+        options = {"pool_pre_ping": True, "pool_size": 1, "max_overflow": 2, "connect_args": server}
     with reaching(url):
         for attempt in range(10):
             try:

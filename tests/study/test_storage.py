@@ -180,7 +180,7 @@ def test_a_beat_that_fails_does_not_end_the_beating_nor_anybody_else(url: str, m
         broken.setattr(optuna.storages.RDBStorage, "record_heartbeat", fails)
         storage.record_heartbeat(trial)
     assert storage._get_stale_trial_ids(study._study_id) == []
-    storage._missed -= HEARTBEAT
+    storage.missed -= HEARTBEAT
     assert storage._get_stale_trial_ids(study._study_id) == [trial]
 
 

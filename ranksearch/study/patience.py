@@ -1,0 +1,70 @@
+"""Patience with a database server that does not answer: an outage shorter than the grace costs no result."""
+
+import logging
+import time
+from collections.abc import Callable
+from functools import wraps
+from typing import Any, Concatenate, ParamSpec, Protocol, TypeVar
+
+import sqlalchemy
+from optuna.exceptions import StorageInternalError
+from sqlalchemy import exc as sql_errors
+
+log = logging.getLogger(__name__)
+
+PATIENCE = 240.0  # seconds; less than the grace, after which others take a silent worker's trial
+LONGEST_PAUSE = 10.0  # seconds between two attempts
+
+P = ParamSpec("P")
+R = TypeVar("R")
+
+
+class Waits(Protocol):
+    """A storage that can be waited for."""
+
+    engine: sqlalchemy.Engine
+    missed: float  # when the server last did not answer, by time.monotonic()
+
+
+S = TypeVar("S", bound=Waits)
+
+
+def is_outage(error: BaseException) -> bool:
+    """Whether a server did not answer, or broke off: it may next time. A locked SQLite file has waited already."""
+    found = error.__cause__ if isinstance(error, StorageInternalError) and error.__cause__ else error
+    if not isinstance(found, sql_errors.DBAPIError):
+        return False
+    return isinstance(found, sql_errors.OperationalError | sql_errors.InterfaceError) or found.connection_invalidated
+
+
+def patient(method: Callable[Concatenate[S, P], R]) -> Callable[Concatenate[S, P], R]:
+    """Repeats a storage's method through an outage of its server, for :data:`PATIENCE` seconds.
+
+    What broke off may have been written all the same: a method that is not its own repetition has to see to that.
+    """
+
+    @wraps(method)
+    def waiting(storage: S, *args: P.args, **kwargs: P.kwargs) -> R:
+        until, pause = 0.0, 0.2
+        while True:
+            try:
+                return method(storage, *args, **kwargs)
+            except (StorageInternalError, sql_errors.SQLAlchemyError) as error:
+                if storage.engine.name == "sqlite" or not is_outage(error):
+                    raise
+                storage.missed = now = time.monotonic()
+                if not until:
+                    until = now + PATIENCE
+                    log.warning("the database does not answer; waiting up to %.0f s for it", PATIENCE)
+                elif now > until:
+                    raise
+                time.sleep(pause)
+                pause = min(2 * pause, LONGEST_PAUSE)
+
+    return waiting
+
+
+def make_patient(storage: type[Any], *methods: str) -> None:
+    """Gives a class patience in these methods."""
+    for name in methods:
+        setattr(storage, name, patient(getattr(storage, name)))
