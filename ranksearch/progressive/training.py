@@ -150,6 +150,9 @@ def fine_tune(
                     memory.look()
                 loss.backward()
                 of_step.append(loss.detach())
+            for parameter in parameters:  # of layers that no pass of this step used; a fused step wants them all
+                if parameter.grad is None:
+                    parameter.grad = torch.zeros_like(parameter)
             nn.utils.clip_grad_norm_(parameters, recipe.clip)
             optimizer.step()
             optimizer.zero_grad(set_to_none=True)

@@ -237,3 +237,24 @@ def test_two_slices_are_trained_by_summed_gradients_and_both_come_nearer(
     alone = [trained(configuration).milestones[0].loss for configuration in (few, more)]
     assert first == pytest.approx(sum(alone) / 2, rel=0.5)  # dropout differs between a first and a second pass
     assert last < 0.7 * early
+
+
+@pytest.mark.parametrize("optimizer", ["sgd", "adamw"])
+def test_one_slice_a_step_may_leave_any_layer_dense(
+    network: nn.Module, bases: Bases, train: Examples, optimizer: str
+) -> None:
+    """A dense layer's factors have no gradient in that step, a start of training included; they learn in the others."""
+    some = [RankConfiguration({"body": Tucker2(4, 4)}), RankConfiguration({"stem": Tucker2(3, 2), "head": Svd(2)})]
+
+    def passes(made: nn.Module, step: int) -> Iterator[None]:
+        set_slice(made, some[step % 2])
+        yield
+
+    made, before = make_elastic(network, bases), make_elastic(network, bases)
+    fine_tune(made, train, Recipe(images=6 * 32, batch=32, optimizer=optimizer), teacher=network, passes=passes)
+    moved = {
+        name
+        for name, layer in elastic_layers(made).items()
+        if not torch.equal(layer.factor_out, elastic_layers(before)[name].factor_out)
+    }
+    assert {"stem", "body", "head"} <= moved
