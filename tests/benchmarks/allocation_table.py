@@ -19,6 +19,8 @@ from functools import cached_property
 from pathlib import Path
 
 import msgspec
+import pandas as pd
+from curves import write_curves
 from msgspec.structs import asdict, replace
 
 from ranksearch.allocation import ALLOCATORS, Allocator, RateDistortion
@@ -231,6 +233,16 @@ def tables(rows: list[Row], ratios: list[float]) -> Iterator[str]:
         )
 
 
+def curves(rows: list[Row], network: str) -> dict[str, dict[float, float]]:
+    """Every allocator on the default bases, and the best on the others; test accuracy by the ratio that was reached."""
+    found: dict[str, dict[float, float]] = {}
+    for row in rows:
+        best = row.allocator == "rate-distortion:weighted-log"
+        if (row.network, row.form, row.steps) == (network, "pivoted", 0) and (row.basis == BASES[-1] or best):
+            found.setdefault(f"{row.allocator}, {row.basis}", {})[row.compression_ratio] = 100 * row.test
+    return dict(sorted(found.items(), key=lambda curve: -max(curve[1].values())))
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     add = parser.add_argument
@@ -247,11 +259,17 @@ def main() -> None:
     add("--records", type=Path, default=Path("reports/allocation/records.csv"))
     add("--device")
     add("--print", action="store_true", help="print the tables of what is there; measure nothing")
+    add("--figure", type=Path, help="HTML page with the first network's curves by the pivoted count, untrained")
+    add("--parquet", type=Path, help="the records, as Parquet")
     options = parser.parse_args()
     records = Records(options.records)
     if not options.print:
         fill(options, records)
     print("\n".join(tables(records.rows, options.ratios)))
+    if options.figure:
+        write_curves(options.figure, "test accuracy, untrained, %", curves(records.rows, options.networks[0]))
+    if options.parquet:
+        pd.DataFrame(map(asdict, records.rows)).to_parquet(options.parquet)
 
 
 if __name__ == "__main__":

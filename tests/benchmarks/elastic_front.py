@@ -16,6 +16,8 @@ from typing import Any
 
 import msgspec
 import numpy as np
+import pandas as pd
+from curves import write_curves
 from rich.console import Console
 from scipy.stats import spearmanr
 from torch import nn
@@ -61,6 +63,8 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--own", type=int, default=0)
     parser.add_argument("--own-steps", type=int, default=300)
     parser.add_argument("--device")
+    parser.add_argument("--figure", type=Path, help="HTML page of the slices' curves")
+    parser.add_argument("--parquet", type=Path, help="the fine-tuned rows, as Parquet")
     return parser.parse_args()
 
 
@@ -95,9 +99,10 @@ def test_stage(session: Session) -> Stage:
     return replace(session.subject.final_stage, train=session.subject.splits.train)
 
 
-def print_slices(session: Session, elastic: Elastic) -> None:
-    """The table of facts: no step of their own."""
+def print_slices(session: Session, elastic: Elastic) -> dict[str, dict[float, float]]:
+    """The table of facts: no step of their own; test accuracies in % by ratio, as curves."""
     subject, ranks = session.subject, session.study.ranks
+    curves: dict[str, dict[float, float]] = {}
     for form in ("pivoted", "plain"):
         rule = RateDistortion(subject.spec, session.tables, form, ranks.multiple_of, DISTORTIONS[ranks.distortion])
         for ratio in RATIOS:
@@ -105,11 +110,14 @@ def print_slices(session: Session, elastic: Elastic) -> None:
             found = on_test(session, elastic.network, dict(elastic.bases), configuration, form)
             start = on_test(session, subject.network, dict(session.bases), configuration, form)
             true = network_cost(subject.spec, configuration, form).compression_ratio
+            for name, measurement in (("elastic slice", found), ("untrained", start)):
+                curves.setdefault(f"{name}, {form} count", {})[true] = 100 * measurement.accuracy
             print(
                 f"{form:8} {true:5.2f}x  slice {found.accuracy:6.2%} (KL {found.distance:.3f})  "
                 f"untrained {start.accuracy:6.2%}",
                 flush=True,
             )
+    return curves
 
 
 def own_configuration(session: Session, number: int) -> RankConfiguration:
@@ -198,9 +206,16 @@ def main() -> None:
         f"elastic adapter: {record.steps:,} steps, {record.slices} slices, {record.images:,} images, "
         f"{duration(record.seconds)} ({record.seconds / record.steps:.3f} s per step), {session.subject.machine}"
     )
-    print_slices(session, elastic)
-    if options.own:
-        print_correlations(own_rows(session, elastic, options))
+    curves = print_slices(session, elastic)
+    rows = own_rows(session, elastic, options)
+    if rows:
+        print_correlations(rows)
+        tuned = f"{options.own_steps} steps of its own, {session.form} count"
+        curves[tuned] = {rows[0].compression_ratio: 100 * rows[0].tuned.accuracy}
+    if options.figure:
+        write_curves(options.figure, "test accuracy, %", curves)
+    if options.parquet:
+        pd.json_normalize([msgspec.to_builtins(row) for row in rows]).to_parquet(options.parquet)
 
 
 if __name__ == "__main__":

@@ -27,7 +27,11 @@ from ranksearch.runner.trial import run_trial, untrained
 Command = Callable[..., Any]
 Open = Callable[..., Session]
 
-ELASTIC = {"training": {"init": "elastic"}, "elastic": {"steps": 12, "batch": 64, "slices": 2}, "schedule": {"shape": "none"}}
+ELASTIC = {
+    "training": {"init": "elastic"},
+    "elastic": {"steps": 12, "batch": 64, "slices": 2},
+    "schedule": {"shape": "none"},
+}
 
 
 @pytest.fixture
