@@ -29,6 +29,7 @@ from ranksearch.errors import BudgetError, NonFiniteError
 from ranksearch.layers import Basis, ErrorTable, Form, RankConfiguration, network_cost
 from ranksearch.progressive import QuickLook, attach, set_decay
 from ranksearch.records import NO_DECAY, Recipe
+from ranksearch.records.recipe import AUGMENT
 from ranksearch.runner.allocate import LOOKED_AT, MEASURED
 from ranksearch.runner.looks import quick_looks
 from ranksearch.runner.profiles import measure_profiles
@@ -97,22 +98,22 @@ class Records:
 class Bench:
     """One network with its bases, and the ways to choose its ranks."""
 
-    def __init__(self, network: str, device: str | None, candidates: int, images: int) -> None:
-        self.network, self.device, self.candidates, self.images = network, device, candidates, images
+    def __init__(self, network: str, options: argparse.Namespace) -> None:
+        self.network, self.options = network, options
         self._bases: dict[Basis, dict[str, NestedBases]] = {}
         self._looks: dict[Basis, QuickLook] = {}
         self._profiles: dict[tuple[Basis, Form], Allocator] = {}
 
     @cached_property
     def subject(self) -> Subject:
-        subject = study_subject(read_study(STUDIES / f"{self.network}.toml"), device=self.device)
-        return replace_fields(subject, reestimate=min(self.images or subject.reestimate, subject.reestimate))
+        subject = study_subject(read_study(STUDIES / f"{self.network}.toml"), device=self.options.device)
+        return replace_fields(subject, reestimate=min(self.options.images or subject.reestimate, subject.reestimate))
 
     @cached_property
     def stages(self) -> tuple[Stage, Stage]:
         """Search and test."""
         whole = (self.subject.search_stage, self.subject.final_stage)
-        search, test = (stage.sample(self.images) if self.images else stage for stage in whole)
+        search, test = (stage.sample(self.options.images) if self.options.images else stage for stage in whole)
         return search, replace_fields(test, precision=search.precision)
 
     def bases(self, basis: Basis) -> dict[str, NestedBases]:
@@ -130,7 +131,7 @@ class Bench:
         spec, tables = self.subject.spec, {name: b.table for name, b in self.bases(cell.basis).items()}
         if cell.allocator == SEARCHED:
             allocate = RateDistortion(spec, tables, cell.form)
-            return search_weights(allocate, cell.ratio, self.look(cell.basis), candidates=self.candidates)
+            return search_weights(allocate, cell.ratio, self.look(cell.basis), candidates=self.options.search)
         allocator = self.measured(cell, tables) if cell.allocator == MEASURED else ALLOCATORS[cell.allocator]
         return allocator(spec, tables, cell.ratio, form=cell.form)
 
@@ -150,7 +151,7 @@ class Bench:
         row = replace(row, images=len(test.measured))
         try:
             if cell.steps:
-                recipe = Recipe(images=128 * cell.steps, augment="flip")
+                recipe = Recipe(images=128 * cell.steps, augment=self.options.augment)
                 plan = Plan(configuration, NO_DECAY, recipe, cell.seed)
                 network = run_trial(subject, bases, plan, cell.form)[0]
             else:
@@ -178,7 +179,7 @@ def cells(options: argparse.Namespace) -> Iterator[Cell]:
 
 def fill(options: argparse.Namespace, records: Records) -> None:
     """Measures every cell that is not in the records; one whose ranks were measured takes that measurement over."""
-    benches = {name: Bench(name, options.device, options.search, options.images) for name in options.networks}
+    benches = {name: Bench(name, options) for name in options.networks}
     known = {row.cell for row in records.rows}
     for cell in cells(options):
         if cell in known:
@@ -254,6 +255,7 @@ def main() -> None:
     add("--search", type=int, default=60, help=f"weightings tried by {SEARCHED!r}")
     add("--finetune", nargs="*", default=[], metavar="BASIS/ALLOCATOR/RATIO/FORM", help="rows that are also trained")
     add("--steps", type=int, default=500, help="of 128 images")
+    add("--augment", default="flip", choices=AUGMENT, help="of the trained rows; another one wants other --records")
     add("--seeds", type=int, default=3, help="of every trained row")
     add("--images", type=int, default=0, help="of search and of test to measure on, and for batch norm")
     add("--records", type=Path, default=Path("reports/allocation/records.csv"))
