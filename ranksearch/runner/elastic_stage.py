@@ -20,6 +20,7 @@ from .tables import closed_form_line
 
 CHECKPOINT_EVERY = 250  # steps
 SHOW_EVERY = 30  # seconds between two lines on its progress
+WAIT = 1.0  # seconds between two looks of a worker that waits for the training
 SHOWN = 4  # slices of the closed-form front that are measured and printed in the end
 
 
@@ -46,6 +47,18 @@ def elastic_stage(session: Session, console: Console) -> Elastic | None:
         )
         return None
     return session.elastic
+
+
+def await_elastic(session: Session, deadline: float, console: Console) -> None:
+    """Waits while another process trains the adapter that the trials are to start from, or decides against it.
+
+    Args:
+        deadline: by ``time.monotonic()``; after it nobody waits.
+    """
+    if session.study.starts_elastic and session.ledger.elastic is None:
+        console.print("waiting for the elastic adapter, which `ranksearch search` trains", highlight=False)
+    while session.study.starts_elastic and session.ledger.elastic is None and time.monotonic() < deadline:
+        time.sleep(WAIT)
 
 
 def train_elastic(session: Session, console: Console) -> None:

@@ -12,6 +12,7 @@ from ..export import Evaluation, compare_latency, load_compressed, read_ranks
 from ..layers import network_cost
 from ..records import RankFile, TrialRecord, require_fit
 from ..study import Ledger, StudyFile, open_storage, reaching
+from .elastic_stage import await_elastic
 from .finetune import finetune
 from .founding import found_study
 from .network_store import NetworkStore
@@ -37,6 +38,7 @@ def work_on(study: StudyFile, *, cpus: int | None, share: int, device: str | Non
     with reaching(study.storage_url):
         _ = Ledger(open_storage(study.storage_url, create=False), study.name).record  # refuses where there is none
         session = open_session(study, device=device)
+        await_elastic(session, deadline, console)
         for ended in work(session, Budget(study.search.trials, deadline), console):
             if ended:
                 console.print(f"stopped: {ended}", highlight=False, soft_wrap=True)

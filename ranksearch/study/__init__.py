@@ -21,8 +21,9 @@ from .sections import (
     SearchSection,
     TrainingSection,
 )
+from .shared_storage import SharedStorage
 from .stage_sections import ElasticSection, ScreenSection
-from .storage import SharedStorage, masked, open_storage, reaching, storage_url
+from .storage import masked, open_storage, reaching, storage_url
 from .template import template
 from .variables import Variables, training_of
 

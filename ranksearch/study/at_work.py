@@ -8,7 +8,7 @@ from optuna.trial import TrialState
 
 from ..records import Room
 from .abandoned import Worker, worker_of
-from .storage import SharedStorage
+from .shared_storage import SharedStorage
 
 
 class AtWork(msgspec.Struct, frozen=True):

@@ -24,7 +24,7 @@ from .one_trial import Stopped
 from .planned import Planned, origin_of
 from .rows import record_of, row, rows
 from .screen_ledger import ScreenLedger
-from .storage import SharedStorage
+from .shared_storage import SharedStorage
 
 #: room → what the name of its Optuna study adds to the study's
 ROOMS: dict[Room, str] = {

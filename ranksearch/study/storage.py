@@ -5,24 +5,20 @@ import re
 import sqlite3
 import time
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import optuna
 import sqlalchemy
-from optuna.exceptions import ExperimentalWarning, StorageInternalError, UpdateFinishedTrialError
-from optuna.storages import RDBStorage
-from optuna.storages._rdb import models
-from optuna.trial import FrozenTrial, TrialState
+from optuna.exceptions import ExperimentalWarning, StorageInternalError
+from optuna.trial import FrozenTrial
 from sqlalchemy import exc as sql_errors
 
 from ..errors import StorageError, StudyFileError, nearest
-from .abandoned import GRACE, Worker, queue_again
-from .patience import PATIENCE, make_patient
-
-HEARTBEAT = 30  # seconds between two beats of a running trial
+from .abandoned import GRACE, queue_again
+from .shared_storage import HEARTBEAT, SharedStorage
 
 #: scheme of a URL → (SQLAlchemy's name with its driver, the extra that installs the driver)
 DRIVERS: dict[str, tuple[str, str]] = {
@@ -98,76 +94,6 @@ class _WriteAheadConnection(sqlite3.Connection):
         super().__init__(*args, **kwargs)
         self.execute("PRAGMA journal_mode = WAL")
         self.execute("PRAGMA synchronous = NORMAL")
-
-
-class SharedStorage(RDBStorage):
-    """Optuna's storage, made safe for several workers.
-
-    Every running trial bears the worker that runs it from its first moment; on SQLite, which has no
-    ``SELECT … FOR UPDATE``, a waiting trial is taken and a trial ended by one worker only; a heartbeat
-    that fails once does not end the beating. An outage of the server is waited for.
-    """
-
-    missed = float("-inf")
-
-    def _create_new_trial(self, study_id: int, template_trial: FrozenTrial | None = None) -> FrozenTrial:
-        if template_trial is None:
-            mine = {"worker": Worker.current().plain}
-            template_trial = optuna.trial.create_trial(state=TrialState.RUNNING, user_attrs=mine)
-        return super()._create_new_trial(study_id, template_trial)
-
-    def set_trial_state_values(self, trial_id: int, state: TrialState, values: Sequence[float] | None = None) -> bool:
-        if self.engine.name == "sqlite":  # the write lock first: reading, then writing lets two workers do the same
-            self.scoped_session().execute(sqlalchemy.text("BEGIN IMMEDIATE"))
-        try:
-            changed = super().set_trial_state_values(trial_id, state, values)
-        except UpdateFinishedTrialError:
-            if not self._is_mine_already(trial_id, state):
-                raise
-            return True
-        if changed and state == TrialState.RUNNING:
-            self.set_trial_user_attr(trial_id, "worker", Worker.current().plain)
-        return changed
-
-    def _is_mine_already(self, trial_id: int, state: TrialState) -> bool:
-        """Whether this process has ended the trial so: the answer was lost in an outage, and it was asked again."""
-        trial = self.get_trial(trial_id)
-        lately = time.monotonic() - self.missed < 2 * PATIENCE
-        return lately and trial.state == state and trial.user_attrs.get("worker") == Worker.current().plain
-
-    def record_heartbeat(self, trial_id: int) -> None:
-        try:
-            super().record_heartbeat(trial_id)
-        except (StorageInternalError, sql_errors.SQLAlchemyError):
-            self.missed = time.monotonic()
-
-    def _get_stale_trial_ids(self, study_id: int) -> list[int]:
-        """None within an interval of a missed beat: after an outage, everybody's last beat is old."""
-        if time.monotonic() - self.missed < HEARTBEAT:
-            return []
-        return super()._get_stale_trial_ids(study_id)
-
-    def silence(self, study_id: int) -> dict[int, float]:
-        """Seconds since the last heartbeat of each running trial that has beaten, by trial id; on the database's clock,
-        so that no two machines' clocks are compared."""
-        trial, beat = models.TrialModel, models.TrialHeartbeatModel
-        beats = (
-            sqlalchemy.select(trial.trial_id, beat.heartbeat)
-            .join(beat, beat.trial_id == trial.trial_id)
-            .where(trial.study_id == study_id, trial.state == TrialState.RUNNING)
-        )
-        with self.engine.connect() as connection:
-            now = connection.execute(sqlalchemy.select(sqlalchemy.func.now())).scalar_one().replace(tzinfo=None)
-            return {number: max(0.0, (now - at).total_seconds()) for number, at in connection.execute(beats)}
-
-
-#: what Optuna asks of a storage in mid-study, read and written
-make_patient(
-    SharedStorage, "create_new_study", "set_study_user_attr", "set_study_system_attr", "get_study_id_from_name",
-    "get_study_name_from_id", "get_study_directions", "get_study_user_attrs", "get_study_system_attrs",
-    "_create_new_trial", "set_trial_param", "_set_trial_param", "set_trial_state_values", "set_trial_user_attr",
-    "set_trial_system_attr", "get_trial", "get_all_trials", "_get_trials", "_get_stale_trial_ids", "silence",
-)  # fmt: skip
 
 
 def open_storage(url: str, *, create: bool = True) -> SharedStorage:

@@ -2,6 +2,7 @@
 
 import io
 import subprocess
+import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -14,10 +15,10 @@ from rich.console import Console
 
 from ranksearch.errors import NonFiniteError, StudyChangedError, StudyFileError, WeightsError
 from ranksearch.networks import weights_fingerprint
-from ranksearch.records import NO_DECAY, DecaySchedule, RankFile, Recipe, StudyHistory
+from ranksearch.records import NO_DECAY, DecaySchedule, ElasticRecord, RankFile, Recipe, StudyHistory
 from ranksearch.runner import elastic_stage as stage
 from ranksearch.runner.elastic_file import file_digest
-from ranksearch.runner.elastic_stage import elastic_stage, slice_measurement
+from ranksearch.runner.elastic_stage import await_elastic, elastic_stage, slice_measurement
 from ranksearch.runner.finetune import finetune
 from ranksearch.runner.founding import enqueue_baselines, found_study
 from ranksearch.runner.results import opened_file
@@ -223,3 +224,18 @@ def test_kill_9_and_the_same_command(
     assert msgspec.structs.replace(uninterrupted, seconds=0, peak_memory=0) == msgspec.structs.replace(
         history.elastic, seconds=0, peak_memory=0
     )
+
+
+def test_a_worker_waits_for_the_training_until_its_time_is_over(opened: Open) -> None:
+    session, console = opened(), Console(file=io.StringIO())
+    decided = threading.Timer(0.5, session.ledger.book_elastic, (ElasticRecord(off="too short"),))
+    await_elastic(session, time.monotonic() + 0.01, console)
+    decided.start()
+    began = time.monotonic()
+    await_elastic(session, began + 60, console)
+    assert 0.3 < time.monotonic() - began < 30
+    assert session.ledger.elastic is not None
+    told = console.file.getvalue()  # type: ignore[attr-defined]
+    assert told.count("waiting for the elastic adapter") == 2
+    await_elastic(session, began + 60, console)
+    assert console.file.getvalue() == told  # type: ignore[attr-defined]

@@ -11,7 +11,7 @@ from optuna.exceptions import StorageInternalError
 
 from ranksearch.errors import StorageError, StudyFileError
 from ranksearch.study import Worker, masked, open_storage, reaching, storage_url
-from ranksearch.study.storage import HEARTBEAT, SharedStorage
+from ranksearch.study.shared_storage import HEARTBEAT, SharedStorage
 
 
 @pytest.mark.parametrize(
