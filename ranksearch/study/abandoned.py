@@ -3,7 +3,6 @@
 import os
 import socket
 import warnings
-from datetime import datetime, timedelta
 from functools import cache
 from typing import Any
 
@@ -102,11 +101,7 @@ def reap(study: optuna.Study) -> list[int]:
     ended = []
     for trial in study.get_trials(deepcopy=False, states=(TrialState.RUNNING,)):
         worker, mine = worker_of(trial), Worker.current()
-        if worker is None:
-            silent = datetime.now() - (trial.datetime_start or datetime.now()) > timedelta(seconds=GRACE)
-        else:
-            silent = worker.gone or worker == mine
-        if silent and _fail(study, trial):
+        if worker and (worker.gone or worker == mine) and _fail(study, trial):
             queue_again(study, trial, lost=worker != mine)
             ended.append(trial.number)
     return ended

@@ -10,6 +10,8 @@ import sqlalchemy
 from optuna.exceptions import StorageInternalError
 from sqlalchemy import exc as sql_errors
 
+from .deadline import DEADLINE, Deadlines
+
 log = logging.getLogger(__name__)
 
 PATIENCE = 240.0  # seconds; less than the grace, after which others take a silent worker's trial
@@ -23,6 +25,7 @@ class Waits(Protocol):
     """A storage that can be waited for."""
 
     engine: sqlalchemy.Engine
+    deadlines: Deadlines
     missed: float  # when the server last did not answer, by time.monotonic()
 
 
@@ -38,17 +41,19 @@ def is_outage(error: BaseException) -> bool:
 
 
 def patient(method: Callable[Concatenate[S, P], R]) -> Callable[Concatenate[S, P], R]:
-    """Repeats a storage's method through an outage of its server, for :data:`PATIENCE` seconds.
+    """Repeats a storage's method through an outage of its server, for :data:`PATIENCE` seconds, each attempt with a
+    deadline.
 
     What broke off may have been written all the same: a method that is not its own repetition has to see to that.
     """
 
     @wraps(method)
     def waiting(storage: S, *args: P.args, **kwargs: P.kwargs) -> R:
-        until, pause = 0.0, 0.2
+        until, pause, allowed = 0.0, 0.2, DEADLINE
         while True:
             try:
-                return method(storage, *args, **kwargs)
+                with storage.deadlines.within(allowed):
+                    return method(storage, *args, **kwargs)
             except (StorageInternalError, sql_errors.SQLAlchemyError) as error:
                 if storage.engine.name == "sqlite" or not is_outage(error):
                     raise
@@ -59,7 +64,7 @@ def patient(method: Callable[Concatenate[S, P], R]) -> Callable[Concatenate[S, P
                 elif now > until:
                     raise
                 time.sleep(pause)
-                pause = min(2 * pause, LONGEST_PAUSE)
+                pause, allowed = min(2 * pause, LONGEST_PAUSE), 2 * allowed
 
     return waiting
 

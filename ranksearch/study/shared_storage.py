@@ -1,7 +1,9 @@
 """Optuna's storage, made safe for several workers, and patient with a server that restarts."""
 
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from datetime import datetime, timedelta
+from typing import Any
 
 import optuna
 import sqlalchemy
@@ -11,7 +13,8 @@ from optuna.storages._rdb import models
 from optuna.trial import FrozenTrial, TrialState
 from sqlalchemy import exc as sql_errors
 
-from .abandoned import Worker
+from .abandoned import GRACE, Worker, queue_again
+from .deadline import DEADLINE, Deadlines
 from .patience import PATIENCE, make_patient
 
 HEARTBEAT = 30  # seconds between two beats of a running trial
@@ -26,6 +29,17 @@ class SharedStorage(RDBStorage):
     """
 
     missed = float("-inf")
+
+    def __init__(self, url: str, engine_options: Mapping[str, Any]) -> None:
+        self.deadlines = Deadlines()
+        with self.deadlines.within(DEADLINE):
+            super().__init__(
+                url.replace("{", "{{").replace("}", "}}"),  # Optuna formats the URL
+                engine_kwargs={**engine_options, "pool_events": self.deadlines.events},
+                heartbeat_interval=HEARTBEAT,
+                grace_period=GRACE,
+                heartbeat_stale_trial_callback=_lost,
+            )
 
     def _create_new_trial(self, study_id: int, template_trial: FrozenTrial | None = None) -> FrozenTrial:
         if template_trial is None:
@@ -54,15 +68,29 @@ class SharedStorage(RDBStorage):
 
     def record_heartbeat(self, trial_id: int) -> None:
         try:
-            super().record_heartbeat(trial_id)
+            with self.deadlines.within(HEARTBEAT):
+                super().record_heartbeat(trial_id)
         except (StorageInternalError, sql_errors.SQLAlchemyError):
             self.missed = time.monotonic()
 
     def _get_stale_trial_ids(self, study_id: int) -> list[int]:
-        """None within an interval of a missed beat: after an outage, everybody's last beat is old."""
+        """Also those that have run for the grace without a first beat: their worker was killed before it.
+
+        None within an interval of a missed beat: after an outage, everybody's last beat is old.
+        """
         if time.monotonic() - self.missed < HEARTBEAT:
             return []
-        return super()._get_stale_trial_ids(study_id)
+        silent = super()._get_stale_trial_ids(study_id)
+        trial, beat = models.TrialModel, models.TrialHeartbeatModel
+        never = (
+            sqlalchemy.select(trial.trial_id)
+            .outerjoin(beat, beat.trial_id == trial.trial_id)
+            .where(trial.study_id == study_id, trial.state == TrialState.RUNNING, beat.trial_id.is_(None))
+        )
+        with self.engine.connect() as connection:
+            unheard = [self.get_trial(number) for number in connection.execute(never).scalars().all()]
+        since = datetime.now() - timedelta(seconds=GRACE)  # by workers' clocks: the database's has not seen them
+        return silent + [t._trial_id for t in unheard if t.datetime_start and t.datetime_start < since]
 
     def silence(self, study_id: int) -> dict[int, float]:
         """Seconds since the last heartbeat of each running trial that has beaten, by trial id; on the database's clock,
@@ -76,6 +104,10 @@ class SharedStorage(RDBStorage):
         with self.engine.connect() as connection:
             now = connection.execute(sqlalchemy.select(sqlalchemy.func.now())).scalar_one().replace(tzinfo=None)
             return {number: max(0.0, (now - at).total_seconds()) for number, at in connection.execute(beats)}
+
+
+def _lost(study: optuna.Study, trial: FrozenTrial) -> None:
+    queue_again(study, trial)
 
 
 #: what Optuna asks of a storage in mid-study, read and written

@@ -10,15 +10,12 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-import optuna
 import sqlalchemy
 from optuna.exceptions import ExperimentalWarning, StorageInternalError
-from optuna.trial import FrozenTrial
 from sqlalchemy import exc as sql_errors
 
 from ..errors import StorageError, StudyFileError, nearest
-from .abandoned import GRACE, queue_again
-from .shared_storage import HEARTBEAT, SharedStorage
+from .shared_storage import SharedStorage
 
 #: scheme of a URL → (SQLAlchemy's name with its driver, the extra that installs the driver)
 DRIVERS: dict[str, tuple[str, str]] = {
@@ -139,20 +136,10 @@ def open_storage(url: str, *, create: bool = True) -> SharedStorage:
     raise AssertionError  # unreachable: the last attempt returns or raises
 
 
-def _lost(study: optuna.Study, trial: FrozenTrial) -> None:
-    queue_again(study, trial)
-
-
 def _open(url: str, options: dict[str, Any]) -> SharedStorage:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ExperimentalWarning)
-        return SharedStorage(
-            url.replace("{", "{{").replace("}", "}}"),  # Optuna formats the URL
-            engine_kwargs=options,
-            heartbeat_interval=HEARTBEAT,
-            grace_period=GRACE,
-            heartbeat_stale_trial_callback=_lost,
-        )
+        return SharedStorage(url, options)
 
 
 def _answers(url: str, options: dict[str, Any]) -> bool:

@@ -134,9 +134,12 @@ def test_other_hosts_are_left_to_their_heartbeat(study: optuna.Study) -> None:
 def test_a_trial_without_a_name_is_given_the_grace(study: optuna.Study) -> None:
     number = _running_under(study, None)
     assert reap(study) == []
+    assert [t.state for t in study.trials] == [TrialState.RUNNING]
     with study._storage._backend.engine.begin() as connection:
         connection.execute(sqlalchemy.text("UPDATE trials SET datetime_start = '2020-01-01 00:00:00.000000'"))
-    assert reap(study) == [number]
+    assert reap(study) == []  # the storage knows that it never beat
+    assert [t.state for t in study.trials] == [TrialState.FAIL, TrialState.WAITING]
+    assert study.trials[1].user_attrs["retry_of"] == number
 
 
 def test_what_a_reaper_left_half_done_is_repaired_once(study: optuna.Study) -> None:

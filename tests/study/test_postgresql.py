@@ -145,3 +145,14 @@ def test_the_servers_own_refusals_are_not_waited_for(postgresql: str) -> None:
     with pytest.raises(sqlalchemy.exc.ProgrammingError):
         storage.silence(study._study_id)
     assert time.monotonic() - began < 5
+
+
+def test_a_trial_that_never_beat_is_stale_after_the_grace(postgresql: str) -> None:
+    storage = open_storage(postgresql)
+    study = optuna.create_study(study_name="s", storage=storage)
+    lost, young = study.ask(), study.ask()
+    with storage.engine.begin() as connection:
+        old = sqlalchemy.text("UPDATE trials SET datetime_start = '2020-01-01' WHERE trial_id = :id")
+        connection.execute(old, {"id": lost._trial_id})
+    assert storage._get_stale_trial_ids(study._study_id) == [lost._trial_id]
+    assert young._trial_id != lost._trial_id
