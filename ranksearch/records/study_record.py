@@ -35,6 +35,7 @@ class StudyRecord(msgspec.Struct, frozen=True, kw_only=True):
         dense: the dense network on the search split.
         ratio, accuracy_floor: the box.
         splits: number of images in ``train``, ``search``, ``test`` (0 where there is none).
+        bases: digest of the file of bases and error tables that all its machines work with.
         protocol: sentences a report must print: where the search split comes from, whether the checkpoint saw it.
         seconds_per_trial: estimated before the first trial.
     """
@@ -49,6 +50,7 @@ class StudyRecord(msgspec.Struct, frozen=True, kw_only=True):
     settings: dict[str, Any]
     fingerprint: dict[str, str]
     dense_outputs: tuple[float, ...] = ()
+    bases: str = ""
     splits: dict[str, int]
     protocol: tuple[str, ...]
     closed_form: tuple[ClosedFormPoint, ...] = ()

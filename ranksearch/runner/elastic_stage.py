@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Callable, Iterator
+from functools import partial
 
 from rich.console import Console
 from torch import nn
@@ -20,12 +21,15 @@ from .tables import closed_form_line
 
 CHECKPOINT_EVERY = 250  # steps
 SHOW_EVERY = 30  # seconds between two lines on its progress
-WAIT = 1.0  # seconds between two looks of a worker that waits for the training
 SHOWN = 4  # slices of the closed-form front that are measured and printed in the end
 
 
-def elastic_stage(session: Session, console: Console) -> Elastic | None:
-    """Trains the adapter where trials are to start from it and it is not there yet; says in print what it cost.
+def elastic_stage(session: Session, console: Console, until: float = float("inf")) -> Elastic | None:
+    """Trains the adapter where trials are to start from it and it is not there yet, in one process while the others
+    wait; says in print what it cost.
+
+    Args:
+        until: by ``time.monotonic()``; after it nobody waits.
 
     Returns:
         The adapter; None where no trial starts from it, or where it is off.
@@ -35,30 +39,20 @@ def elastic_stage(session: Session, console: Console) -> Elastic | None:
         WeightsError, StudyChangedError: as :attr:`Session.elastic`.
     """
     ledger = session.ledger
-    if ledger.elastic is None:
-        if not session.study.starts_elastic:
-            return None
-        train_elastic(session, console)
-    record = ledger.elastic
-    if record is None or record.off:
-        why = record.off if record else ""
-        console.print(
-            f"elastic adapter: off, {why}; trials start from the decomposition", highlight=False, soft_wrap=True
-        )
+    if ledger.elastic is None and not session.study.starts_elastic:
         return None
+
+    def waits() -> None:
+        console.print("waiting for the process that trains the elastic adapter", highlight=False)
+
+    train = partial(train_elastic, session, console)
+    ledger.once("elastic", lambda: ledger.elastic is not None, train, until=until, on_wait=waits)
+    record = ledger.elastic
+    if record is not None and record.off:
+        console.print(
+            f"elastic adapter: off, {record.off}; trials start from the decomposition", highlight=False, soft_wrap=True
+        )
     return session.elastic
-
-
-def await_elastic(session: Session, deadline: float, console: Console) -> None:
-    """Waits while another process trains the adapter that the trials are to start from, or decides against it.
-
-    Args:
-        deadline: by ``time.monotonic()``; after it nobody waits.
-    """
-    if session.study.starts_elastic and session.ledger.elastic is None:
-        console.print("waiting for the elastic adapter, which `ranksearch search` trains", highlight=False)
-    while session.study.starts_elastic and session.ledger.elastic is None and time.monotonic() < deadline:
-        time.sleep(WAIT)
 
 
 def train_elastic(session: Session, console: Console) -> None:
@@ -79,36 +73,42 @@ def train_elastic(session: Session, console: Console) -> None:
         soft_wrap=True,
     )
     slices = study_slices(session)
-    network, path = make_elastic(subject.network, session.bases), session.store.elastic
-    checkpoint = path.with_suffix(".checkpoint")
+    network = make_elastic(subject.network, session.bases)
 
     def passes(network: nn.Module, step: int) -> Iterator[None]:
         for configuration in slices(step):
             set_slice(network, configuration)
             yield
 
-    recipe = section.recipe(steps)
-    try:
-        trained = fine_tune(
-            network,
-            subject.splits.train,
-            recipe,
-            NO_DECAY,
-            task=subject.task,
-            teacher=subject.network,
-            seed=trial_seed(study.search.seed, "elastic"),
-            precision=subject.precision,
-            device=subject.device,
-            passes=passes,
-            settings={"slices": f"{section.slices} around {' '.join(c.digest for c in slices.closed_form)}"},
-            checkpoint=checkpoint,
-            checkpoint_every=CHECKPOINT_EVERY,
-            on_step=progress_lines(console),
-        )
-    except NonFiniteError as error:
-        told = str(error).replace("training.", "elastic.")
-        raise NonFiniteError(f"elastic adapter: {told}; or elastic.steps = 0, without it") from None
-    if ledger.elastic is None:  # another process may have been quicker
+    recipe, shows = section.recipe(steps), progress_lines(console)
+    with session.artifacts.checkpoint("elastic.checkpoint") as (checkpoint, send):
+
+        def on_step(done: int, of: int) -> None:
+            send()
+            shows(done, of)
+
+        try:
+            trained = fine_tune(
+                network,
+                subject.splits.train,
+                recipe,
+                NO_DECAY,
+                task=subject.task,
+                teacher=subject.network,
+                seed=trial_seed(study.search.seed, "elastic"),
+                precision=subject.precision,
+                device=subject.device,
+                passes=passes,
+                settings={"slices": f"{section.slices} around {' '.join(c.digest for c in slices.closed_form)}"},
+                checkpoint=checkpoint,
+                checkpoint_every=CHECKPOINT_EVERY,
+                on_step=on_step,
+            )
+        except NonFiniteError as error:
+            told = str(error).replace("training.", "elastic.")
+            raise NonFiniteError(f"elastic adapter: {told}; or elastic.steps = 0, without it") from None
+        if ledger.elastic is not None:  # it was frozen meanwhile, and another took its turn
+            return
         elastic = Elastic.of(network)
         record = ElasticRecord(
             recipe=recipe,
@@ -117,18 +117,17 @@ def train_elastic(session: Session, console: Console) -> None:
             seconds=trained.seconds,
             trainable_params=trained.trainable_params,
             peak_memory=trained.peak_memory,
-            digest=write_elastic(network, path),
+            digest=write_elastic(network, session.artifacts),
             outputs=sample_outputs(subject, elastic),
             machine=subject.machine,
         )
         ledger.book_elastic(record)
-        console.print(
-            f"elastic adapter: trained in {duration(trained.seconds)}; its slices, without a step of their own:",
-            highlight=False,
-        )
-        for configuration in slices.closed_form[1 :: len(slices.closed_form) // SHOWN]:  # the smallest among them
-            console.print(closed_form_line(slice_point(session, elastic, configuration)), highlight=False)
-    checkpoint.unlink(missing_ok=True)
+    console.print(
+        f"elastic adapter: trained in {duration(trained.seconds)}; its slices, without a step of their own:",
+        highlight=False,
+    )
+    for configuration in slices.closed_form[1 :: len(slices.closed_form) // SHOWN]:  # the smallest among them
+        console.print(closed_form_line(slice_point(session, elastic, configuration)), highlight=False)
 
 
 def seconds_of_training(session: Session) -> float:

@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterator, Mapping
 
 import msgspec
 import numpy as np
+from rich.console import Console
 from torch import nn
 
 from ..allocation import ALLOCATORS
@@ -13,17 +14,70 @@ from ..errors import BudgetError, NonFiniteError
 from ..layers import RankConfiguration, network_cost
 from ..progressive import attach, fine_tune
 from ..records import ClosedFormPoint, Measurement, StudyRecord
-from ..study import Ledger, settings
-from .session import METHOD_VERSION, Session
+from ..study import Ledger, StudyFile, open_storage, settings
+from .session import METHOD_VERSION, Session, open_session, store_bases
+from .subject import Subject
+from .tables import closed_form_line, layers_table, left_dense_table
 from .trial import untrained, useless
 
 SEED_RATIOS = 6  # closed-form allocations that are measured untrained, and enqueued as the first trials
 BASELINE_RATIOS = 4  # ratios of every baseline that takes one
 PROBE_STEPS = 4  # timed to estimate the seconds of a trial
+SILENT = Console(quiet=True)
+
+
+def join_study(
+    study: StudyFile,
+    *,
+    device: str | None = None,
+    subject: Callable[[str | None], Subject] | None = None,
+    console: Console = SILENT,
+) -> Session:
+    """Comes to a study: makes it, or waits for the process that does, or finds it made; shows the first minute.
+
+    Raises:
+        StudyChangedError, BudgetError, DenseAccuracyError, …: as :func:`open_session`, with the remedy.
+    """
+    ledger = Ledger(open_storage(study.storage_url), study.name)
+
+    def found() -> Session:
+        session = open_session(study, device=device, subject=subject, ledger=ledger)
+        introduce(session, console)
+        for sentence in session.subject.splits.protocol:
+            console.print(f"  {sentence}", highlight=False, soft_wrap=True, markup=False)
+        console.print(layers_table(session.subject.spec, session.form))
+        if session.subject.spec.left_dense:
+            console.print(left_dense_table(session.subject.spec))
+        console.print("A first front in closed form, untrained, batch norm re-estimated:", highlight=False)
+        found_study(session, lambda point: console.print(closed_form_line(point), highlight=False))
+        return session
+
+    def waits() -> None:
+        console.print(f"{study.name}: waiting for the process that makes the study", highlight=False)
+
+    session = ledger.once("founding", lambda: ledger.exists, found, on_wait=waits)
+    if session is None:
+        session = open_session(study, device=device, subject=subject, ledger=ledger)
+        introduce(session, console)
+        console.print(f"resumed: {ledger.counts().finished} trials finished before", highlight=False)
+    return session
+
+
+def introduce(session: Session, console: Console) -> None:
+    """One line on the dense network and the machine."""
+    subject = session.subject
+    console.print(
+        f"{session.study.name}: dense network {subject.dense.accuracy:.2%} on {len(subject.splits.search):,} search "
+        f"images, {subject.spec.params:,} parameters, {subject.spec.macs:,} MACs; {subject.machine.device}, "
+        f"{subject.machine.threads} threads, {subject.precision.name}",
+        highlight=False,
+        soft_wrap=True,
+    )
 
 
 def found_study(session: Session, on_point: Callable[[ClosedFormPoint], None] | None = None) -> StudyRecord:
-    """Makes the study: measures the closed form, writes the record, queues its allocations as the first trials."""
+    """Makes the study: measures the closed form, shares the bases, writes the record, queues its allocations as the
+    first trials. To be called in a turn (:meth:`Ledger.once`) where others may do the same."""
     began = time.perf_counter()
     points = []
     for point in closed_form(session):
@@ -31,6 +85,8 @@ def found_study(session: Session, on_point: Callable[[ClosedFormPoint], None] | 
         if on_point:
             on_point(point)
     seconds_per_point = (time.perf_counter() - began) / len(points)
+    if session.ledger.exists:  # it was frozen meanwhile, and another took its turn
+        return session.ledger.record
     study, subject = session.study, session.subject
     record = StudyRecord(
         name=study.name,
@@ -43,6 +99,7 @@ def found_study(session: Session, on_point: Callable[[ClosedFormPoint], None] | 
         settings=settings(study),
         fingerprint=session.fingerprint,
         dense_outputs=subject.sample_outputs,
+        bases=store_bases(session.bases, session.artifacts),
         splits={
             "train": len(subject.splits.train),
             "search": len(subject.splits.search),
@@ -106,21 +163,38 @@ def seconds_of_trial(session: Session, point: ClosedFormPoint, seconds_per_point
     return trained.seconds_per_step * recipe.steps + 2 * seconds_per_point  # milestones are measured too
 
 
-def enqueue_baselines(session: Session) -> list[str]:
-    """Queues the study file's baselines that are not there yet, each that takes a ratio at several over the range.
+def upkeep(session: Session) -> list[str]:
+    """What every session begins with, done by one process at a time: queues lost trials that nobody queued again, and
+    the study file's baselines that are not there yet, each that takes a ratio at several over the range.
 
     Returns:
         What was left out, and why: a ratio that a baseline cannot reach.
     """
+    ledger, (plans, left_out) = session.ledger, baselines(session)
     schedule, recipe = session.variables.default_training()
     recipe = msgspec.structs.replace(recipe, init="decomposition")  # what others have is no adapter trained for us
-    left_out = []
+
+    def missing() -> dict[str, RankConfiguration]:
+        return {o: c for o, c in plans.items() if not ledger.is_queued("baselines", o)}
+
+    def work() -> None:
+        ledger.repair()
+        for origin, configuration in missing().items():
+            ledger.enqueue_plan(configuration, schedule, recipe, origin)
+
+    ledger.once("upkeep", lambda: not (missing() or ledger.orphaned), work)
+    return left_out
+
+
+def baselines(session: Session) -> tuple[dict[str, RankConfiguration], list[str]]:
+    """The baselines by their origin, and what is left out."""
+    plans, left_out = {}, []
     for name in session.study.search.baselines:
         allocator = ALLOCATORS[name]
         for ratio in ratios(session, BASELINE_RATIOS) if allocator.takes_ratio else [None]:
             origin = f"baseline {name}" + (f"@{ratio:.2f}" if ratio else "")
             try:
-                configuration = allocator(
+                plans[origin] = allocator(
                     session.subject.spec,
                     session.tables,
                     ratio,
@@ -129,6 +203,4 @@ def enqueue_baselines(session: Session) -> list[str]:
                 )
             except BudgetError as error:
                 left_out.append(f"{origin}: {error}")
-            else:
-                session.ledger.enqueue_plan(configuration, schedule, recipe, origin)
-    return left_out
+    return plans, left_out

@@ -1,4 +1,4 @@
-"""The measured networks of the front, kept beside the storage so that what is exported is what was measured."""
+"""The measured networks of the front, kept among the study's artifacts: what is exported is what was measured."""
 
 from pathlib import Path
 
@@ -8,32 +8,18 @@ from torch import nn
 from ..errors import SelectionError
 from ..export import save_compressed
 from ..records import RankFile, StudyHistory, Trial, TrialRecord
-from ..study import StudyFile
+from .artifacts import Artifacts
 
 
 class NetworkStore:
-    """A folder with one compressed checkpoint per trial of the front: bounded, whatever the number of trials.
+    """One compressed checkpoint per trial of the front: bounded, whatever the number of trials.
 
     Files are named by what a trial measured (:attr:`TrialRecord.key`), never by its number alone.
     """
 
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder
-
-    @classmethod
-    def of(cls, study: StudyFile) -> "NetworkStore":
-        """The store of a study: a folder beside its SQLite file, or else beside the study file."""
-        scheme, _, file = study.storage_url.partition(":///")
-        beside = Path(file) if scheme == "sqlite" else study.folder / f"{study.name}.db"
-        return cls(beside.with_suffix(".networks"))
-
-    @property
-    def elastic(self) -> Path:
-        """The study's elastic adapter."""
-        return self.folder / "elastic.safetensors"
-
-    def path(self, key: str) -> Path:
-        return self.folder / f"{key}.safetensors"
+    def __init__(self, artifacts: Artifacts) -> None:
+        self.artifacts = artifacts
+        self._seen: set[str] = set()
 
     def keep(self, record: TrialRecord, network: nn.Module, ranks: RankFile, history: StudyHistory) -> None:
         """Stores the network of a trial that is about to be told, if it joins the front of ``history``.
@@ -43,14 +29,16 @@ class NetworkStore:
         about_to = Trial(number=-1, state="complete", record=record)
         front = msgspec.structs.replace(history, trials=(*history.trials, about_to)).front()
         if about_to in front:
-            save_compressed(network, ranks, self.path(record.key))
+            self._seen.add(record.key)
+            self.artifacts.put(_name(record.key), lambda path: save_compressed(network, ranks, path))
 
     def prune(self, history: StudyHistory) -> None:
-        """Drops the networks of told trials that are no longer on the front; those not told yet are left alone."""
+        """Drops the networks of told trials that this process kept, or saw on the front, and that left it."""
+        told = {t.record.key for t in history.finished() if t.record}
         front = {t.record.key for t in history.front() if t.record}
-        for trial in history.finished():
-            if trial.record and trial.record.key not in front:
-                self.path(trial.record.key).unlink(missing_ok=True)  # another worker may have been quicker
+        for key in (self._seen & told) - front:
+            self.artifacts.remove(_name(key))
+        self._seen = (self._seen - told) | front
 
     def find(self, number: int, ranks: RankFile) -> Path:
         """The checkpoint of trial ``number``.
@@ -58,10 +46,14 @@ class NetworkStore:
         Raises:
             SelectionError: the trial's weights were not kept, since it is not on the front.
         """
-        path = self.path(ranks.key)
-        if not path.exists():
+        path = self.artifacts.get(_name(ranks.key))
+        if path is None:
             raise SelectionError(
-                f"trial {number}: its weights were not kept in {self.folder} (only the front's are); export its ranks "
-                "and train them with `ranksearch finetune`"
+                f"trial {number}: its weights were not kept in {self.artifacts} (only the front's are); export its "
+                "ranks and train them with `ranksearch finetune`"
             )
         return path
+
+
+def _name(key: str) -> str:
+    return f"{key}.safetensors"

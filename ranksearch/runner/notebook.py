@@ -1,7 +1,6 @@
 """A study without a study file: ``ranksearch.search`` on any network and data sets, and the handle it returns."""
 
 import tempfile
-import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal
@@ -19,12 +18,13 @@ from ..networks import given_splits
 from ..progressive import Task
 from ..records import RankFile, StudyHistory
 from ..report import front_figure, write_report
-from ..study import parse_study
+from ..study import parse_study, reaching
 from .confirm import confirm
 from .device import torch_device
 from .finetune import finetune
-from .search import run_session
-from .session import Session, open_session
+from .founding import join_study
+from .search import conclude, prepare, run_session
+from .session import Session
 from .subject import Subject, make_subject
 from .take_away import export, selected
 from .worker import Budget
@@ -208,7 +208,10 @@ def search(
             reestimate=study.data.reestimate,
         )
 
-    session = open_session(study, subject=subject)
-    deadline = time.monotonic() + minutes * 60 if minutes else float("inf")
-    run_session(session, Budget(trials, deadline), Console(quiet=quiet))
+    console, budget = Console(quiet=quiet), Budget.of(study.search)
+    with reaching(study.storage_url):
+        session = join_study(study, subject=subject, console=console)
+        prepare(session, budget, console)
+        run_session(session, budget, console)
+        conclude(session, budget, console)
     return Study(session)

@@ -5,6 +5,7 @@ import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 from rich.console import Console
@@ -25,26 +26,37 @@ HANDED_ON = 32  # points of a stage's front that the next stage looks at first
 SHOW_EVERY = 30  # seconds between two lines where there is no terminal
 
 
-def screen_stage(session: Session, console: Console) -> None:
+def screen_stage(session: Session, console: Console, workers: int = 1) -> None:
     """Looks at candidates by every cheap stage in turn and queues the front of the last; goes on where it stopped.
 
-    Done once per study: a screen that is over is not taken up again, whatever its settings become.
+    Done once per study, in one process, while others begin with trials: a screen that is over is not taken up again,
+    whatever its settings become.
+
+    Args:
+        workers: that will share out the trials; with those that are at work already, they shorten the screen.
     """
-    screen, books = session.study.screen, session.ledger.screen
-    places = free_places(session)
+    books = session.ledger.screen
     if not (is_due(session) and session.looks):
         return
-    if not books.take():
+    workers += len(session.ledger.at_work())
+    screen = partial(_screen, session, console, screen_seconds(session) / workers)
+    session.ledger.once("screening", lambda: books.queued is not None, screen, wait=False)
+    if books.queued is None:
         console.print("screen: another process is at it; the trials begin without", highlight=False)
-        return
-    seconds = screen_seconds(session) / len(session.looks)
+
+
+def _screen(session: Session, console: Console, seconds: float) -> None:
+    """The whole screen, in so many seconds."""
+    screen, books, places = session.study.screen, session.ledger.screen, free_places(session)
+    books.make()
     first = [session.variables.rank_values(ratio) for ratio in ratios(session, CLOSED_FORM)]
     for stage, look in session.looks.items():
-        with _shown(console, stage, seconds, screen.candidates) as shows:
-            _look_at_candidates(session, stage, look, first, seconds, shows)
+        each = seconds / len(session.looks)
+        with _shown(console, stage, each, screen.candidates) as shows:
+            _look_at_candidates(session, stage, look, first, each, shows)
         best = spread(front_of(session, books.candidates(stage)), HANDED_ON)
         first = [c.values for c in best] + [values for values in first if values not in [c.values for c in best]]
-    chosen = spread(_unqueued(session, front_of(session, books.candidates(stage))), places)
+    chosen = spread(_unqueued(session, front_of(session, books.candidates(stage))), min(places, free_places(session)))
     for candidate in chosen:
         session.ledger.enqueue(candidate.values, "screen")
     books.close(len(chosen))

@@ -8,12 +8,11 @@ from ..records import StudyHistory
 from ..study import StudyFile, reaching
 from .confirm import confirm
 from .elastic_stage import elastic_stage, seconds_of_training
-from .founding import enqueue_baselines, found_study
+from .founding import join_study, upkeep
 from .launcher import run_workers
 from .progress import Pace, display, duration, summary
 from .screening import screen_stage, seconds_left
-from .session import Session, open_session
-from .tables import closed_form_line, layers_table, left_dense_table
+from .session import Session
 from .worker import Budget, run_baselines, search_trials
 
 
@@ -30,46 +29,42 @@ def search_study(
         StudyChangedError, BudgetError, DenseAccuracyError, …: before any trial, with the remedy.
         KeyboardInterrupt: the running trial was handed back; the same command goes on.
     """
-    search, began = study.search, time.monotonic()
+    search, budget = study.search, Budget.of(study.search)
     workers = workers or search.workers
-    session = open_session(study, device=device)
-    deadline = began + search.minutes * 60 if search.minutes else float("inf")
-    budget = Budget(search.trials, deadline)
-    if workers == 1:
-        return run_session(session, budget, console, seeds)
     with reaching(study.storage_url):
-        prepare(session, console)
+        session = join_study(study, device=device, console=console)
+        prepare(session, budget, console, workers)
+        if workers == 1:
+            run_session(session, budget, console)
+            return conclude(session, budget, console, seeds)
         arguments = ["--trials", str(search.trials), "--sampler", search.sampler]
         if search.minutes:  # those that are left
-            arguments += ["--minutes", f"{max(0.01, deadline - time.monotonic()) / 60:.6f}"]
+            arguments += ["--minutes", f"{max(0.01, budget.deadline - time.monotonic()) / 60:.6f}"]
         if chosen := device or search.device:
             arguments += ["--device", chosen]
         run_workers(study, workers, arguments, session.ledger, console)
         return conclude(session, budget, console, seeds)
 
 
-def run_session(session: Session, budget: Budget, console: Console, seeds: int = 0) -> StudyHistory:
-    """Prepares the study and works on it in this process, to its budget."""
-    with reaching(session.study.storage_url):
-        prepare(session, console)
-        for ended in work(session, budget, console):
-            if ended:
-                console.print(f"stopped: {ended}", highlight=False, soft_wrap=True)
-        return conclude(session, budget, console, seeds)
+def run_session(session: Session, budget: Budget, console: Console) -> None:
+    """Works on a study in this process, to its budget; says why it ended, if early."""
+    for ended in work(session, budget, console):
+        if ended:
+            console.print(f"stopped: {ended}", highlight=False, soft_wrap=True)
 
 
-def prepare(session: Session, console: Console) -> None:
-    """The first minute, what an earlier session left behind, the baselines' queue, the elastic adapter, the screen."""
-    first_minute(session, console)
-    session.ledger.reap(resume=True)
-    for reason in enqueue_baselines(session):
+def prepare(session: Session, budget: Budget, console: Console, workers: int = 1) -> None:
+    """What comes before the trials, each done by one process for all: what an earlier session left behind, the
+    baselines' queue, the elastic adapter, the screen."""
+    session.ledger.reap()
+    for reason in upkeep(session):
         console.print(f"not run: {reason}", highlight=False, soft_wrap=True)
     estimate(session, console)
-    elastic_stage(session, console)
-    screen_stage(session, console)
+    elastic_stage(session, console, until=budget.deadline)
+    screen_stage(session, console, workers)
 
 
-def conclude(session: Session, budget: Budget, console: Console, seeds: int) -> StudyHistory:
+def conclude(session: Session, budget: Budget, console: Console, seeds: int = 0) -> StudyHistory:
     """The front confirmed, where that was asked for, and the last line."""
     if seeds and (ended := confirm(session, seeds, budget, console)):
         console.print(f"stopped: {ended}", highlight=False, soft_wrap=True)
@@ -85,30 +80,6 @@ def work(session: Session, budget: Budget, console: Console) -> list[str]:
     counts = session.ledger.counts("baselines")
     with display(console, baselines=Pace(counts.claimed, counts.finished)) as shows:
         return [*ended, run_baselines(session, budget, shows)]
-
-
-def first_minute(session: Session, console: Console) -> None:
-    """Prints the dense check and the layers; makes the study, showing its closed-form front as it is measured."""
-    subject, study = session.subject, session.study
-    console.print(
-        f"{study.name}: dense network {subject.dense.accuracy:.2%} on {len(subject.splits.search):,} search images, "
-        f"{subject.spec.params:,} parameters, {subject.spec.macs:,} MACs; {subject.machine.device}, "
-        f"{subject.machine.threads} threads, {subject.precision.name}",
-        highlight=False,
-        soft_wrap=True,
-    )
-    if session.ledger.exists:
-        counts = session.ledger.counts()
-        console.print(f"resumed: {counts.finished} trials finished before", highlight=False)
-        return
-    for sentence in subject.splits.protocol:
-        console.print(f"  {sentence}", highlight=False, soft_wrap=True, markup=False)
-    console.print(layers_table(subject.spec, session.form))
-    if subject.spec.left_dense:
-        console.print(left_dense_table(subject.spec))
-
-    console.print("A first front in closed form, untrained, batch norm re-estimated:", highlight=False)
-    found_study(session, lambda point: console.print(closed_form_line(point), highlight=False))
 
 
 def estimate(session: Session, console: Console) -> None:

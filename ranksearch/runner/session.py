@@ -9,19 +9,21 @@ import msgspec
 from torch import nn
 
 from ..allocation import DISTORTIONS, RateDistortion, attainable_ratio
-from ..decomposition import Decomposition, Hooi, NestedBases
-from ..errors import BudgetError, StudyChangedError, StudyFileError
+from ..decomposition import Decomposition, Hooi, NestedBases, read_bases, write_bases
+from ..errors import BudgetError, StudyChangedError, StudyFileError, WeightsError
 from ..layers import ErrorTable, Form, RankConfiguration
 from ..progressive import Elastic, QuickLook
 from ..records import CheapStage, DecaySchedule, Recipe, StudyRecord, trial_key, trial_seed
 from ..records.recipe import Init
 from ..study import Ledger, StudyFile, Variables, fingerprint, open_storage, require_same, settings
+from .artifacts import Artifacts, file_digest
 from .elastic_file import read_elastic
 from .looks import quick_looks
 from .network_store import NetworkStore
 from .subject import Subject, same_outputs, study_subject
 from .trial import Plan
 
+BASES = "bases.safetensors"
 METHOD_VERSION = 4  # of what turns a proposal into a measurement
 
 
@@ -34,7 +36,8 @@ class Session:
         bases: nested bases by layer.
         variables: of the search, with their decoding.
         ledger: the study in its storage.
-        store: the measured networks of the front.
+        artifacts: the files that the study's machines share.
+        store: the measured networks of the front, among them.
     """
 
     study: StudyFile
@@ -42,6 +45,7 @@ class Session:
     bases: Mapping[str, NestedBases]
     variables: Variables
     ledger: Ledger
+    artifacts: Artifacts
     store: NetworkStore
 
     @property
@@ -63,13 +67,13 @@ class Session:
         """The study's elastic adapter; None where it is off, or not trained yet.
 
         Raises:
-            WeightsError: it was trained, but its file is not here, or is another one.
-            StudyChangedError: this machine's bases make something else of it.
+            WeightsError: it was trained, but its file cannot be had from here, or is another one.
+            StudyChangedError: it computes something else here.
         """
         record = self.ledger.elastic if self.ledger.exists else None
         if record is None or record.off:
             return None
-        return read_elastic(self.subject, self.bases, record, self.store.elastic)
+        return read_elastic(self.subject, self.bases, record, self.artifacts)
 
     def start(self, init: Init) -> tuple[nn.Module, Mapping[str, Decomposition]]:
         """What adapters are attached to, and what they start from.
@@ -115,34 +119,59 @@ class Session:
 
 
 def open_session(
-    study: StudyFile, *, device: str | None = None, subject: Callable[[str | None], Subject] | None = None
+    study: StudyFile,
+    *,
+    device: str | None = None,
+    subject: Callable[[str | None], Subject] | None = None,
+    ledger: Ledger | None = None,
 ) -> Session:
-    """Opens a study, whether it was made before or not; decomposes the network once.
+    """Opens a study, whether it was made before or not; its bases are those that it was made with.
 
     Args:
         subject: makes the subject, given the precision that the study was made with, if it was; by default from
             the study file.
+        ledger: of the study, where it is open already.
 
     Raises:
         StudyChangedError: it was made under other conditions.
+        WeightsError: its bases cannot be had from here.
         BudgetError: the study's box cannot be attained.
         StorageError: the storage cannot be reached.
     """
-    ledger = Ledger(open_storage(study.storage_url), study.name)
+    ledger = ledger or Ledger(open_storage(study.storage_url), study.name)
+    artifacts = Artifacts.of(study)
     earlier = ledger.record if ledger.exists else None
     make = subject or (lambda precision: study_subject(study, device=device, precision=precision))
     made = make(earlier.machine.precision if earlier else None)
     require_attainable(study, made)
-    bases = made.bases(study.ranks.basis)
-    tables = {name: b.table for name, b in bases.items()}
     ranks = study.ranks
+    bases = fetch_bases(made, artifacts, earlier.bases) if earlier and earlier.bases else made.bases(ranks.basis)
+    tables = {name: b.table for name, b in bases.items()}
     allocate = RateDistortion(made.spec, tables, ranks.form, ranks.multiple_of, DISTORTIONS[ranks.distortion])
     variables = Variables(study, made.spec, allocate, len(made.splits.train))
-    session = Session(study, made, bases, variables, ledger, NetworkStore.of(study))
+    session = Session(study, made, bases, variables, ledger, artifacts, NetworkStore(artifacts))
     if earlier:
         require_same(study.name, earlier.fingerprint, session.fingerprint, earlier.settings, settings(study))
         require_same_network(earlier, made)
     return session
+
+
+def store_bases(bases: Mapping[str, NestedBases], artifacts: Artifacts) -> str:
+    """Shares a study's bases and error tables, for no two machines find the same; returns the file's digest."""
+    return file_digest(artifacts.put(BASES, lambda path: write_bases(bases, path)))
+
+
+def fetch_bases(subject: Subject, artifacts: Artifacts, digest: str) -> dict[str, NestedBases]:
+    """What :func:`store_bases` shared, on the subject's device.
+
+    Raises:
+        WeightsError: it cannot be had from here, or does not fit the network.
+    """
+    path = artifacts.require(BASES, digest, "the study's bases")
+    bases = read_bases(subject.spec, path, subject.device)
+    if bases is None:
+        raise WeightsError(f"{path}: the study's bases do not fit the network's layers")
+    return bases
 
 
 def require_attainable(study: StudyFile, subject: Subject) -> None:

@@ -11,15 +11,14 @@ from rich.table import Table
 from ..export import Evaluation, compare_latency, load_compressed, read_ranks
 from ..layers import network_cost
 from ..records import RankFile, TrialRecord, require_fit
-from ..study import Ledger, StudyFile, open_storage, reaching
-from .elastic_stage import await_elastic
+from ..study import StudyFile, reaching
+from .artifacts import Artifacts
 from .finetune import finetune
-from .founding import found_study
+from .founding import join_study
 from .network_store import NetworkStore
 from .progress import duration
 from .results import read_history
-from .search import work
-from .session import open_session
+from .search import prepare, run_session
 from .subject import study_subject
 from .tables import finalists_table, layers_table, left_dense_table, table
 from .take_away import EXPORTS, export
@@ -31,17 +30,13 @@ SHOW_EVERY = 10  # seconds between two lines on the steps of a long training
 
 
 def work_on(study: StudyFile, *, cpus: int | None, share: int, device: str | None, console: Console) -> None:
-    """One more worker on a study that was made by ``search``."""
+    """One more worker, with or without others: the first to come makes the study."""
     use_cores(cpus, share)
-    minutes = study.search.minutes
-    deadline = time.monotonic() + minutes * 60 if minutes else float("inf")
+    budget = Budget.of(study.search)
     with reaching(study.storage_url):
-        _ = Ledger(open_storage(study.storage_url, create=False), study.name).record  # refuses where there is none
-        session = open_session(study, device=device)
-        await_elastic(session, deadline, console)
-        for ended in work(session, Budget(study.search.trials, deadline), console):
-            if ended:
-                console.print(f"stopped: {ended}", highlight=False, soft_wrap=True)
+        session = join_study(study, device=device, console=console)
+        prepare(session, budget, console)
+        run_session(session, budget, console)
 
 
 def show_layers(study: StudyFile, device: str | None, console: Console) -> None:
@@ -66,7 +61,7 @@ def export_selected(study: StudyFile, selection: str, output: Path | None, to: s
     default = Path(f"{study.name}-{selection.replace('=', '-')}{EXPORTS.get(to, '')}")
     if output is None and selection == "all":
         default = Path(f"{study.name}-front")
-    store = NetworkStore.of(study)
+    store = NetworkStore(Artifacts.of(study))
     return export(read_history(study), selection, output or default, store, to)
 
 
@@ -84,11 +79,9 @@ def finetune_files(
     """Trains the rank files to full length beside the dense control and prints test accuracies."""
     ranks = {str(path.with_suffix("")): RankFile.read(path) for path in files}
     with reaching(study.storage_url):
-        session = open_session(study, device=device)
+        session = join_study(study, device=device)  # ranks need not come from a search
         for name, given in ranks.items():
             require_fit(given.configuration, session.subject.spec, name)
-        if not session.ledger.exists:  # ranks need not come from a search
-            found_study(session)
     began = shown = time.monotonic()
 
     def on_step(plan: Plan, done: int, of: int) -> None:

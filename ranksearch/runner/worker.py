@@ -8,7 +8,7 @@ import optuna
 from optuna.samplers import BaseSampler
 
 from ..errors import MetricError, NonFiniteError, RanksearchError
-from ..study import Room, origin_of, planned, run_one, sampler
+from ..study import Room, SearchSection, origin_of, planned, run_one, sampler
 from .hopeless import judge
 from .progress import Display
 from .session import Session
@@ -34,6 +34,11 @@ class Budget:
 
     trials: int
     deadline: float = float("inf")
+
+    @classmethod
+    def of(cls, search: SearchSection) -> "Budget":
+        """As the study file says, its minutes counted from now."""
+        return cls(search.trials, time.monotonic() + search.minutes * 60 if search.minutes else float("inf"))
 
 
 @dataclass(frozen=True)

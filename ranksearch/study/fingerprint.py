@@ -12,9 +12,9 @@ from ..errors import StudyChangedError
 #: Weights and data are held by the digests of their content, wherever they lie.
 FREE = (
     "name", "network.weights", "network.expect_accuracy", "network.training", "data.source",
-    "search.trials", "search.minutes", "search.sampler", "search.baselines", "search.storage", "search.workers",
-    "search.device", "search.stop", "screen.share", "screen.candidates", "screen.bypass", "screen.enqueue",
-    "screen.stages", "finetune",
+    "search.trials", "search.minutes", "search.sampler", "search.baselines", "search.storage", "search.artifacts",
+    "search.workers", "search.device", "search.stop", "screen.share", "screen.candidates", "screen.bypass",
+    "screen.enqueue", "screen.stages", "finetune",
 )  # fmt: skip
 
 

@@ -1,15 +1,14 @@
 """The books of a study: its record, its queue, its trials and its budget, in one storage."""
 
 import math
-import time
 import warnings
 from collections.abc import Callable, Mapping
 from functools import cached_property
-from typing import Any
+from typing import Any, Literal, TypeVar
 
 import msgspec
 import optuna
-from optuna.exceptions import DuplicatedStudyError, ExperimentalWarning
+from optuna.exceptions import ExperimentalWarning
 from optuna.samplers import BaseSampler
 from optuna.study import StudyDirection
 from optuna.trial import FrozenTrial, TrialState
@@ -20,6 +19,7 @@ from ..records import DecaySchedule, ElasticRecord, Recipe, Room, StudyHistory, 
 from . import abandoned
 from .at_work import AtWork, at_work
 from .counts import Counts
+from .once import once
 from .one_trial import Stopped
 from .planned import Planned, origin_of
 from .rows import record_of, row, rows
@@ -36,7 +36,10 @@ ROOMS: dict[Room, str] = {
 
 QUEUES: tuple[Room, ...] = ("trials", "baselines")  # rooms that workers take trials from
 
-PATIENCE = 60  # seconds that others wait for a study that is being made
+REPAIR = 60.0  # seconds after which a lost trial that was not queued again never will be
+
+Stage = Literal["founding", "upkeep", "elastic", "screening"]  # what one process does for all
+T = TypeVar("T")
 
 
 class Ledger:
@@ -93,51 +96,37 @@ class Ledger:
         if self.elastic is None:
             self.study().set_user_attr("elastic", msgspec.to_builtins(record))
 
-    def create(self, record: StudyRecord, fill: Callable[["Ledger"], None] = lambda ledger: None) -> bool:
-        """Makes the study once, however many processes try: its name is unique in the database.
+    def once(self, what: Stage, done: Callable[[], bool], work: Callable[[], T], **how: Any) -> T | None:
+        """Does ``work`` in one process at a time until it is ``done``; see :func:`~.once.once`."""
+        return once(self._cached, f"{self.name}/{what}", done, work, **how)
 
-        Whoever takes the name writes the record, queues what ``fill`` queues, and sets ``ready``; the others wait
-        for it. Where the maker is gone or silent for :data:`PATIENCE` seconds, another completes the work.
+    def create(self, record: StudyRecord, fill: Callable[["Ledger"], None] = lambda ledger: None) -> bool:
+        """Makes the study where there is none: writes the record, queues what ``fill`` queues, and sets ``ready``.
+
+        Goes on where an earlier maker died. To be called in a turn (:meth:`once`) where others may make it too.
 
         Returns:
             Whether this process made it; where not, :attr:`record` is another's.
         """
-        try:
-            study = self._create("trials", record, load_if_exists=False)
-            study.set_user_attr("maker", abandoned.Worker.current().plain)
-        except DuplicatedStudyError:
-            if self._made_by_another():
-                return False
-        self._complete(record, fill)
+        if self.exists:
+            return False
+        for room in ROOMS:
+            study = self._create(room, record)
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore", ExperimentalWarning)
+                study.set_metric_names(["accuracy" if o == "accuracy" else f"log2 {o}" for o in record.objectives])
+        self.study().set_user_attr("record", msgspec.to_builtins(record))
+        fill(self)
+        self.study().set_user_attr("ready", True)
         return True
 
-    def _create(self, room: Room, record: StudyRecord, load_if_exists: bool) -> optuna.Study:
+    def _create(self, room: Room, record: StudyRecord) -> optuna.Study:
         return optuna.create_study(
             study_name=self.name + ROOMS[room],
             storage=self._cached,
             directions=[StudyDirection.MAXIMIZE] * len(record.objectives),
-            load_if_exists=load_if_exists,
+            load_if_exists=True,
         )
-
-    def _made_by_another(self) -> bool:
-        until = time.monotonic() + PATIENCE
-        while not (attributes := self._attributes).get("ready"):
-            maker = attributes.get("maker")
-            if time.monotonic() > until or (maker and msgspec.convert(maker, abandoned.Worker).gone):
-                return False
-            time.sleep(0.1)
-        return True
-
-    def _complete(self, record: StudyRecord, fill: Callable[["Ledger"], None]) -> None:
-        for room in ROOMS:
-            study = self._create(room, record, load_if_exists=True)
-            with warnings.catch_warnings():
-                warnings.simplefilter("ignore", ExperimentalWarning)
-                study.set_metric_names(["accuracy" if o == "accuracy" else f"log2 {o}" for o in record.objectives])
-        study = self.study()
-        study.set_user_attr("record", msgspec.to_builtins(record))
-        fill(self)
-        study.set_user_attr("ready", True)
 
     @property
     def _attributes(self) -> dict[str, Any]:
@@ -149,6 +138,10 @@ class Ledger:
     def enqueue(self, values: Mapping[str, Any], origin: str) -> bool:
         """Queues a trial with these values of all variables; not twice from the same origin."""
         return self._enqueue("trials", dict(values), origin)
+
+    def is_queued(self, room: Room, origin: str) -> bool:
+        """Whether a room has a trial of this origin."""
+        return any(t.user_attrs.get("origin") == origin for t in self._trials(room))
 
     def enqueue_plan(
         self, configuration: RankConfiguration, schedule: DecaySchedule, recipe: Recipe, origin: str
@@ -170,7 +163,7 @@ class Ledger:
         trial = optuna.trial.create_trial(
             values=list(self.values(record)), user_attrs={"record": msgspec.to_builtins(record)}
         )
-        self._create(room, self.record, load_if_exists=True).add_trial(trial)
+        self._create(room, self.record).add_trial(trial)
 
     def finish(self, trial: optuna.Trial, record: TrialRecord) -> tuple[float, ...]:
         """Writes a trial's record and returns the values that its objective function is to return.
@@ -245,17 +238,20 @@ class Ledger:
         screened = self.screen.candidates() if screen else ()
         return StudyHistory(study=record, elastic=self.elastic, screen=screened, **found)
 
-    def reap(self, resume: bool = False) -> int:
+    def reap(self) -> int:
         """Ends and queues again the trials whose worker is gone; to be called between two trials.
 
-        Args:
-            resume: also repair what an earlier reaper left half done: for the process that starts or resumes the study.
-
         Returns:
-            How many trials it ended or repaired.
+            How many trials it ended.
         """
-        number = 0
+        return sum(len(abandoned.reap(self.study(room))) for room in QUEUES)
+
+    @property
+    def orphaned(self) -> bool:
+        """Whether a trial was ended as lost, and never queued again."""
+        return any(abandoned.orphans(self.study(room), age=REPAIR) for room in QUEUES)
+
+    def repair(self) -> None:
+        """Queues such trials again; to be called in a turn (:meth:`once`)."""
         for room in QUEUES:
-            study = self.study(room)
-            number += len(abandoned.reap(study)) + (len(abandoned.reconcile(study)) if resume else 0)
-        return number
+            abandoned.reconcile(self.study(room), age=REPAIR)

@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 import optuna
 from optuna.exceptions import UpdateFinishedTrialError
 
-from ..errors import NonFiniteError
+from ..errors import NonFiniteError, StorageError
 from .abandoned import hand_back
 
 
@@ -21,7 +21,8 @@ def run_one(
 ) -> bool:
     """Runs one trial, of the queue or asked from the study's sampler, under a heartbeat.
 
-    Why it failed is written into the trial. Ctrl-C, or leaving by ``SystemExit``, hands it back: it is queued again.
+    Why it failed is written into the trial. Ctrl-C, leaving by ``SystemExit``, or files
+    that cannot be stored for now (:class:`StorageError`), hand it back: it is queued again.
 
     Args:
         study: of a room, :meth:`Ledger.study`.
@@ -47,7 +48,7 @@ def run_one(
             raise
         except (UpdateFinishedTrialError, optuna.TrialPruned):
             raise  # given up: there is nothing left to write to; or there was nothing to do
-        except KeyboardInterrupt as stop:
+        except (KeyboardInterrupt, StorageError) as stop:
             raised.append(stop)
             raise
         except Exception as error:
@@ -59,7 +60,7 @@ def run_one(
 
     try:
         study.optimize(watched, n_trials=1, catch=catch)
-    except (KeyboardInterrupt, SystemExit):
+    except (KeyboardInterrupt, SystemExit, StorageError):
         hand_back(study)
         raise
     except UnboundLocalError as error:
@@ -70,7 +71,7 @@ def run_one(
         # Optuna cannot tell a trial that was ended elsewhere (optuna issue 5470): its result is dropped
         if error in raised or not began:  # the latter: the sampler's own
             raise
-        if raised and isinstance(raised[0], KeyboardInterrupt):
+        if raised and isinstance(raised[0], (KeyboardInterrupt, StorageError)):
             raise raised[0] from None
         return False
     return bool(returned)

@@ -9,18 +9,17 @@ from optuna.study import StudyDirection
 from optuna.trial import FrozenTrial
 
 from ..records import CheapStage, ScreenedCandidate
-from .abandoned import Worker
 
 METRICS = ("-distance", "log2 compression_ratio")  # both maximised
 
 
 class ScreenLedger:
-    """The screen of the study ``name``; made when its first candidate is written.
+    """The screen of the study ``name``; made before its first candidate is written.
 
     A candidate is one row written at once, with its rank variables as Optuna's parameters and one attribute: some
     milliseconds, where asking and telling through the database would take one commit per variable.
 
-    Attributes of the Optuna study: ``screener``, the process at work; ``queued``, how many trials followed from it.
+    Attribute of the Optuna study: ``queued``, how many trials followed from it.
     """
 
     def __init__(self, storage: optuna.storages.BaseStorage, name: str) -> None:
@@ -48,24 +47,14 @@ class ScreenLedger:
         """How many trials were queued when the screen was over; None before."""
         return self._attributes.get("queued")
 
-    def take(self) -> bool:
-        """Whether this process is to screen: not where another one that lives is at it."""
-        study = optuna.create_study(
+    def make(self) -> None:
+        """Makes the Optuna study where there is none."""
+        optuna.create_study(
             study_name=self.name,
             storage=self.storage,
             directions=[StudyDirection.MAXIMIZE] * len(METRICS),
             load_if_exists=True,
         )
-        at_it, mine = self._attributes.get("screener"), Worker.current()
-        if (
-            at_it
-            and (worker := msgspec.convert(at_it, Worker)) != mine
-            and worker.host == mine.host
-            and not worker.gone
-        ):
-            return False
-        study.set_user_attr("screener", mine.plain)
-        return True
 
     def close(self, queued: int) -> None:
         """The screen is over."""

@@ -197,6 +197,8 @@ class SearchSection(msgspec.Struct, frozen=True, kw_only=True):
 
     Attributes:
         stop: the rule by which a hopeless trial is ended early, by name (:data:`~.stopping.STOPPING`).
+        artifacts: where the study's machines share bases, adapter and networks: a folder or ``"s3://BUCKET/PREFIX"``;
+            ``NAME.networks`` beside the storage's file, or the study file, unless given.
     """
 
     trials: Count = 100
@@ -207,6 +209,7 @@ class SearchSection(msgspec.Struct, frozen=True, kw_only=True):
     objectives: tuple[Literal["accuracy", "compression_ratio", "mac_ratio"], ...] = ("accuracy", "compression_ratio")
     baselines: tuple[Baseline, ...] = ("uniform", "energy", "evbmf")
     storage: str = "sqlite"
+    artifacts: str | None = None
     workers: Count = 1
     device: str | None = None
 

@@ -92,6 +92,7 @@ seed = 0
 objectives = ["accuracy", "compression_ratio"]   # "mac_ratio" may follow
 baselines = ["uniform", "energy", "evbmf"]   # also trained, at several ratios; evbmf-weakened, rate-distortion:log, …
 storage = "sqlite"   # NAME.db beside this file; "sqlite:///FILE", or a URL: postgresql://…, mysql://…
+# artifacts = "/shared/folder"   # or "s3://BUCKET/PREFIX": where several machines share bases, adapter and networks
 workers = 1   # local processes that share out the cores
 # device = "cuda"   # cpu, cuda, mps; the best there is
 

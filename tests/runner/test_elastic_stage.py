@@ -5,10 +5,12 @@ import subprocess
 import threading
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import msgspec
+import optuna
 import pytest
 import torch
 from rich.console import Console
@@ -17,13 +19,15 @@ from ranksearch.errors import NonFiniteError, StudyChangedError, StudyFileError,
 from ranksearch.networks import weights_fingerprint
 from ranksearch.records import NO_DECAY, DecaySchedule, ElasticRecord, RankFile, Recipe, StudyHistory
 from ranksearch.runner import elastic_stage as stage
-from ranksearch.runner.elastic_file import file_digest
-from ranksearch.runner.elastic_stage import await_elastic, elastic_stage, slice_measurement
+from ranksearch.runner.artifacts import file_digest
+from ranksearch.runner.elastic_file import ADAPTER
+from ranksearch.runner.elastic_stage import elastic_stage, slice_measurement
 from ranksearch.runner.finetune import finetune
-from ranksearch.runner.founding import enqueue_baselines, found_study
+from ranksearch.runner.founding import found_study, upkeep
 from ranksearch.runner.results import opened_file
-from ranksearch.runner.session import Session, open_session
+from ranksearch.runner.session import BASES, Session, open_session
 from ranksearch.runner.trial import run_trial, untrained
+from ranksearch.study import Worker
 
 Command = Callable[..., Any]
 Open = Callable[..., Session]
@@ -65,12 +69,13 @@ def test_trained_once_and_booked_with_what_it_cost(opened: Open) -> None:
     assert record is not None
     assert (record.steps, record.slices, record.images, record.off) == (12, 2, 12 * 2 * 64, "")
     assert record.seconds > 0
-    assert record.digest == file_digest(session.store.elastic)
-    assert [p.name for p in session.store.folder.iterdir()] == ["elastic.safetensors"]  # no checkpoint is left
-    before = session.store.elastic.stat().st_mtime_ns
+    path = session.artifacts.path(ADAPTER)
+    assert record.digest == file_digest(path)
+    assert {p.name for p in session.artifacts.folder.iterdir()} == {ADAPTER, BASES}  # no checkpoint is left
+    before = path.stat().st_mtime_ns
     again = opened()
     assert staged(again) == ""
-    assert session.store.elastic.stat().st_mtime_ns == before
+    assert path.stat().st_mtime_ns == before
     assert again.elastic is not None
 
 
@@ -88,7 +93,7 @@ def test_a_trial_from_it_starts_as_its_slice(opened: Open) -> None:
         assert plan.recipe.init == init
         network, bases = session.start(init)  # type: ignore[arg-type]
         _, record = run_trial(session.subject, bases, plan, "pivoted", network=network)
-        assert (record.measured.distance == pytest.approx(measured.distance, rel=1e-3)) == expected
+        assert (record.measured.distance == pytest.approx(measured.distance, rel=0.05)) == expected
         assert record.recipe.init == init
 
 
@@ -113,7 +118,7 @@ def test_off_where_it_would_not_pay_and_trials_then_start_from_the_decomposition
         assert "elastic adapter: off, " in out
         assert why in out
         assert staged(session) == out  # and again where it is resumed
-        assert not session.store.elastic.exists()
+        assert not session.artifacts.path(ADAPTER).exists()
         plan = session.plan(session.variables.allocate(3.0, {}, {}), NO_DECAY, Recipe(init="elastic"))
         assert plan.recipe.init == "decomposition"
         with pytest.raises(StudyFileError, match=r"has no elastic adapter to start from.*finetune\.init"):
@@ -128,7 +133,7 @@ def test_nothing_is_trained_where_no_trial_starts_from_it(opened: Open) -> None:
 
 def test_baselines_start_from_the_decomposition(opened: Open) -> None:
     session = opened(search={"baselines": ["uniform"]})
-    enqueue_baselines(session)
+    upkeep(session)
     plans = [t.user_attrs["plan"] for t in session.ledger.study("baselines").trials]
     assert {p["recipe"]["init"] for p in plans} == {"decomposition"}
     assert session.variables.default_training()[1].init == "elastic"
@@ -137,12 +142,14 @@ def test_baselines_start_from_the_decomposition(opened: Open) -> None:
 def test_a_missing_or_other_file_is_told(opened: Open) -> None:
     session = opened()
     staged(session)
-    path = session.store.elastic
+    path = session.artifacts.path(ADAPTER)
     moved = path.rename(path.with_suffix(".moved"))
-    with pytest.raises(WeightsError, match=r"elastic\.safetensors: the study's elastic adapter is not here; copy it"):
+    with pytest.raises(
+        WeightsError, match=r"elastic\.safetensors: the study's elastic adapter is not in .*search\.artifacts"
+    ):
         _ = opened().elastic
     path.write_bytes(moved.read_bytes() + b" ")
-    with pytest.raises(WeightsError, match=r"not the elastic adapter that the study was made with \(digest "):
+    with pytest.raises(WeightsError, match=r"not the study's elastic adapter \(digest "):
         _ = opened().elastic
 
 
@@ -155,8 +162,8 @@ def test_other_bases_are_told(opened: Open) -> None:
     spoiled["0"] = type(of)(
         of.spec, of.table, of.basis_out, of.basis_in, -of.coefficients, of.unwhiten_out, of.unwhiten_in
     )
-    with pytest.raises(StudyChangedError, match="computes something else here: it was trained on bases"):
-        _ = Session(again.study, again.subject, spoiled, again.variables, again.ledger, again.store).elastic
+    with pytest.raises(StudyChangedError, match="computes something else here than on the machine that trained it"):
+        _ = replace(again, bases=spoiled).elastic
 
 
 def test_divergence_names_the_section(opened: Open) -> None:
@@ -226,16 +233,14 @@ def test_kill_9_and_the_same_command(
     )
 
 
-def test_a_worker_waits_for_the_training_until_its_time_is_over(opened: Open) -> None:
+def test_who_finds_another_at_it_waits_until_its_time_is_over(opened: Open) -> None:
     session, console = opened(), Console(file=io.StringIO())
-    decided = threading.Timer(0.5, session.ledger.book_elastic, (ElasticRecord(off="too short"),))
-    await_elastic(session, time.monotonic() + 0.01, console)
-    decided.start()
-    began = time.monotonic()
-    await_elastic(session, began + 60, console)
-    assert 0.3 < time.monotonic() - began < 30
-    assert session.ledger.elastic is not None
+    turns = optuna.create_study(study_name="bars/elastic", storage=session.ledger.storage)
+    other = {"worker": Worker("elsewhere 1", 1, 0.0).plain}
+    turns.add_trial(optuna.trial.create_trial(state=optuna.trial.TrialState.RUNNING, user_attrs=other))
+    assert elastic_stage(session, console, until=time.monotonic() + 0.01) is None
+    threading.Timer(0.5, session.ledger.book_elastic, (ElasticRecord(off="too short"),)).start()
+    assert elastic_stage(session, console) is None
+    assert session.ledger.elastic == ElasticRecord(off="too short")
     told = console.file.getvalue()  # type: ignore[attr-defined]
-    assert told.count("waiting for the elastic adapter") == 2
-    await_elastic(session, began + 60, console)
-    assert console.file.getvalue() == told  # type: ignore[attr-defined]
+    assert told.count("waiting for the process that trains the elastic adapter") == 2

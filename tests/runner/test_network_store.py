@@ -12,7 +12,6 @@ from ranksearch.export import load_compressed
 from ranksearch.front import front, trial_table
 from ranksearch.layers import NetworkCost
 from ranksearch.records import Measurement, Recipe, StudyHistory, Trial
-from ranksearch.runner.network_store import NetworkStore
 from ranksearch.runner.results import opened_file
 from ranksearch.runner.session import open_session
 from ranksearch.runner.take_away import rank_file
@@ -30,16 +29,17 @@ def test_the_front_is_kept_and_exported(
     on_front = set(front(trial_table(history))["number"])
     session = open_session(opened_file(path, {}))
     records = {t.number: t.record for t in history.finished() if t.record}
-    assert {p.stem for p in session.store.folder.iterdir()} == {records[n].key for n in on_front}
+    folder = session.artifacts.folder
+    assert {p.stem for p in folder.iterdir()} == {records[n].key for n in on_front} | {"bases"}
     dominated = next(n for n in records if n not in on_front)
     with pytest.raises(SelectionError, match=f"trial {dominated}: its weights were not kept"):
         session.store.find(dominated, rank_file(history.study, dominated, records[dominated]))
 
-    folder = path.with_name("taken")
-    assert ranksearch("export", path, "--select", "all", "--to", "safetensors", "-o", folder).code == 0
-    assert len(list(folder.iterdir())) == len(on_front)
+    taken = path.with_name("taken")
+    assert ranksearch("export", path, "--select", "all", "--to", "safetensors", "-o", taken).code == 0
+    assert len(list(taken.iterdir())) == len(on_front)
     for number in on_front:
-        network = load_compressed(session.subject.network, folder / f"bars-trial-{number}.safetensors")
+        network = load_compressed(session.subject.network, taken / f"bars-trial-{number}.safetensors")
         assert measured(session.subject, session.subject.search_stage, network) == records[number].measured
 
     # a trial that is stored and not told yet: dominating all, it is kept, and nothing told is dropped before it is
@@ -49,16 +49,11 @@ def test_the_front_is_kept_and_exported(
         measured=Measurement(1.0, 0.0, "search", 1),
         pivoted=NetworkCost(1, 1, 1e6, 1e6),
     )
-    before = set(session.store.folder.iterdir())
+    before = set(folder.iterdir())
+    session.store.prune(history)
     session.store.keep(best, network, rank_file(history.study, 99, best), history)
     session.store.prune(history)
-    assert set(session.store.folder.iterdir()) == before | {session.store.path(best.key)}
+    assert set(folder.iterdir()) == before | {session.artifacts.path(f"{best.key}.safetensors")}
     told = msgspec.structs.replace(history, trials=(*history.trials, Trial(number=99, state="complete", record=best)))
     session.store.prune(told)
-    assert list(session.store.folder.iterdir()) == [session.store.path(best.key)]
-
-
-def test_each_storage_has_its_own_networks(write: Command) -> None:
-    path = write()
-    stores = {NetworkStore.of(opened_file(path, {"storage": s})).folder.name for s in ("sqlite", "sqlite:///b.db")}
-    assert stores == {"bars.networks", "b.networks"}
+    assert {p.stem for p in folder.iterdir()} == {best.key, "bases"}

@@ -11,7 +11,6 @@ from ranksearch.errors import StudyFileError
 from ranksearch.layers import RankConfiguration, Svd
 from ranksearch.records import DecaySchedule, ElasticRecord, Measurement, Recipe, StudyRecord, TrialRecord
 from ranksearch.study import Ledger, Planned, Worker, open_storage, origin_of, planned, run_one
-from ranksearch.study.ledger import PATIENCE
 
 
 def _finishes(ledger: Ledger, record: TrialRecord) -> Callable[[optuna.Trial], tuple[float, ...]]:
@@ -58,22 +57,11 @@ def test_who_dies_while_making_it_is_relieved(url: str, study_record: StudyRecor
     first = Ledger(open_storage(url), "small")
     with pytest.raises(KeyboardInterrupt):
         first.create(study_record, dies)
-    gone = msgspec.structs.replace(Worker.current(), pid=2**22 + 1)
-    first.study().set_user_attr("maker", gone.plain)
     second = Ledger(open_storage(url), "small")
     assert not second.exists
     assert second.create(study_record, fill)
     assert second.exists
     assert [t.system_attrs["fixed_params"]["x"] for t in second.study().trials] == [0.1, 0.2]
-
-
-def test_who_is_silent_while_making_it_is_relieved(
-    url: str, study_record: StudyRecord, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    optuna.create_study(study_name="small", storage=open_storage(url), directions=["maximize"] * 2)
-    clock = iter([0.0, 1.0, PATIENCE + 1.0])
-    monkeypatch.setattr("ranksearch.study.ledger.time.monotonic", lambda: next(clock))
-    assert Ledger(open_storage(url), "small").create(study_record)
 
 
 MAKER = """
@@ -83,7 +71,8 @@ from ranksearch.study import Ledger, open_storage
 record = msgspec.json.decode(open(sys.argv[2]).read(), type=StudyRecord)
 begin()
 ledger = Ledger(open_storage(sys.argv[1]), "small")
-print(ledger.create(record, lambda ledger: [ledger.enqueue({"x": x / 10}, "closed form") for x in range(5)]))
+fill = lambda ledger: [ledger.enqueue({"x": x / 10}, "closed form") for x in range(5)]
+print(bool(ledger.once("founding", lambda: ledger.exists, lambda: ledger.create(record, fill))))
 assert ledger.exists
 """
 
@@ -238,12 +227,12 @@ def test_a_study_older_than_a_room_gets_it_when_it_is_needed(
     optuna.delete_study(study_name="small/confirmations", storage=ledger.storage)
     assert ledger.history().confirmations == ()
     assert ledger.counts("confirmations").finished == 0
-    assert ledger.reap(resume=True) == 0
+    assert ledger.reap() == 0
     ledger.add("confirmations", make_record())
     assert len(ledger.history().finished("confirmations")) == 1
 
 
-def test_reaping_covers_every_room(ledger: Ledger) -> None:
+def test_reaping_covers_every_room(ledger: Ledger, monkeypatch: pytest.MonkeyPatch) -> None:
     gone = {"worker": msgspec.structs.replace(Worker.current(), pid=2**22 + 1).plain, "origin": "baseline"}
     for room in ("trials", "baselines"):
         running = optuna.trial.create_trial(state=optuna.trial.TrialState.RUNNING, user_attrs=gone)
@@ -253,7 +242,12 @@ def test_reaping_covers_every_room(ledger: Ledger) -> None:
     failed = ledger.study().trials[1]
     ledger.storage.set_trial_state_values(failed._trial_id, optuna.trial.TrialState.FAIL)
     assert ledger.reap() == 0
-    assert ledger.reap(resume=True) == 1
+    assert not ledger.orphaned  # who ended it may be about to queue it again
+    monkeypatch.setattr("ranksearch.study.ledger.REPAIR", 0.0)
+    assert ledger.orphaned
+    ledger.repair()
+    assert not ledger.orphaned
+    assert ledger.counts().waiting == 1
 
 
 def test_the_shared_training_is_booked_once(ledger: Ledger, url: str) -> None:

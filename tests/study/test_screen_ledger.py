@@ -1,12 +1,10 @@
 """The books of the screen: rows come back as they were written, one at a time, without disturbing the study's own."""
 
 import optuna
-import pytest
 
 from ranksearch.layers import RankConfiguration, Svd, Tucker2
 from ranksearch.records import CheapStage, ScreenedCandidate
-from ranksearch.study import Ledger, ScreenLedger, open_storage
-from ranksearch.study.abandoned import Worker
+from ranksearch.study import Ledger, open_storage
 
 SPACE: dict[str, optuna.distributions.BaseDistribution] = {
     "log2_ratio": optuna.distributions.FloatDistribution(0.5, 3),
@@ -33,7 +31,7 @@ ROWS = (candidate(0), candidate(1, distance=None), candidate(2, "elastic"))
 def test_candidates_come_back_as_they_were_written(ledger: Ledger, url: str) -> None:
     assert not ledger.screen.exists
     assert ledger.screen.candidates() == ()
-    assert ledger.screen.take()
+    ledger.screen.make()
     for row in ROWS:
         ledger.screen.add(row, SPACE)
         assert row in ledger.screen.candidates()
@@ -47,7 +45,7 @@ def test_candidates_come_back_as_they_were_written(ledger: Ledger, url: str) -> 
 
 
 def test_it_is_a_study_of_its_own_that_maximises(ledger: Ledger) -> None:
-    ledger.screen.take()
+    ledger.screen.make()
     for row in ROWS:
         ledger.screen.add(row, SPACE)
     study = optuna.load_study(study_name="small/screen", storage=ledger.storage)
@@ -61,29 +59,10 @@ def test_it_is_a_study_of_its_own_that_maximises(ledger: Ledger) -> None:
 
 def test_it_is_over_once(ledger: Ledger) -> None:
     assert ledger.screen.queued is None
-    ledger.screen.take()
+    ledger.screen.make()
     assert ledger.screen.queued is None
     ledger.screen.close(7)
     assert ledger.screen.queued == 7
-
-
-@pytest.mark.parametrize(("started", "taken"), [(0.0, False), (-1000.0, True)])
-def test_one_process_of_a_machine_screens(started: float, taken: bool, ledger: Ledger) -> None:
-    ledger.screen.take()
-    assert ledger.screen.take()  # this process may go on
-    mine = Worker.current()
-    parent = Worker(mine.host, *_parent())
-    other = Worker(parent.host, parent.pid, parent.started + started)  # a reused number started at another time
-    optuna.load_study(study_name="small/screen", storage=ledger.storage).set_user_attr("screener", other.plain)
-    assert ScreenLedger(ledger.screen.storage, "small").take() == taken
-
-
-def _parent() -> tuple[int, float]:
-    import psutil
-
-    parent = psutil.Process().parent()
-    assert parent is not None
-    return parent.pid, parent.create_time()
 
 
 def test_what_no_sampler_proposed_is_counted(ledger: Ledger) -> None:
