@@ -1,5 +1,6 @@
 """The measured networks of the front, kept among the study's artifacts: what is exported is what was measured."""
 
+from collections.abc import Callable
 from pathlib import Path
 
 import msgspec
@@ -32,13 +33,17 @@ class NetworkStore:
             self._seen.add(record.key)
             self.artifacts.put(_name(record.key), lambda path: save_compressed(network, ranks, path))
 
-    def prune(self, history: StudyHistory) -> None:
-        """Drops the networks of told trials that this process kept, or saw on the front, and that left it."""
-        told = {t.record.key for t in history.finished() if t.record}
+    def prune(self, history: StudyHistory, told: Callable[[str], object]) -> None:
+        """Drops the networks that this process kept, or saw on the front, and that left it.
+
+        Args:
+            told: whether a trial of this key is told; what is not told yet may join the front.
+        """
         front = {t.record.key for t in history.front() if t.record}
-        for key in (self._seen & told) - front:
+        left = {key for key in self._seen - front if told(key)}
+        for key in left:
             self.artifacts.remove(_name(key))
-        self._seen = (self._seen - told) | front
+        self._seen = (self._seen - left) | front
 
     def find(self, number: int, ranks: RankFile) -> Path:
         """The checkpoint of trial ``number``.

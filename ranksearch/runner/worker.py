@@ -18,6 +18,8 @@ from .trial import run_trial
 IDLE = 1.0  # seconds between two looks of a worker that waits for the others' last trials
 COPIES_IN_A_ROW = 5  # after so many known configurations the next one is drawn at random
 EXHAUSTED = 50  # known configurations in a row after which the space counts as exhausted
+DEAR = 0.05  # share of a worker's time beyond which its sampler is too dear
+SAMPLE = 10  # trials after which that is judged
 FAILURES_IN_A_ROW = 3  # after so many a worker stops: the fault is hardly the configurations'
 
 #: what may go wrong in one trial (out of memory, a full disk, a metric that is no number) and not in the next
@@ -48,10 +50,37 @@ class Outcome:
     Attributes:
         copy: nothing was measured: the configuration was known.
         failed: why, where it failed; one that was given up to another worker meanwhile did not.
+        asking: seconds until its configuration was known.
+        seconds: in all.
     """
 
     copy: bool = False
     failed: str = ""
+    asking: float = 0.0
+    seconds: float = 0.0
+
+
+@dataclass
+class Asking:
+    """What the sampler of this worker costs; says so once, where that is more than :data:`DEAR` of its time."""
+
+    sampler: str
+    asking: float = 0.0
+    seconds: float = 0.0
+    trials: int = 0
+    told: bool = False
+
+    def after(self, outcome: Outcome, stored: int) -> str:
+        """Advice after one more trial, or nothing."""
+        self.asking, self.seconds = self.asking + outcome.asking, self.seconds + outcome.seconds
+        self.trials += 1
+        if self.told or self.trials < SAMPLE or self.asking < DEAR * self.seconds:
+            return ""
+        self.told, each = True, self.asking / self.trials
+        return (
+            f"asking {self.sampler!r} for values takes {self.asking / self.seconds:.0%} of a trial ({each:.2g} "
+            f"s, {stored:,} trials stored): --sampler nsga2 asks in milliseconds; or make trials longer"
+        )
 
 
 def search_trials(session: Session, budget: Budget, display: Display) -> str:
@@ -63,7 +92,7 @@ def search_trials(session: Session, budget: Budget, display: Display) -> str:
     Raises:
         RepeatedFailureError: :data:`FAILURES_IN_A_ROW` failed.
     """
-    ledger, copies, failures = session.ledger, 0, 0
+    ledger, copies, failures, asking = session.ledger, 0, 0, Asking(session.study.search.sampler)
     while True:
         ledger.reap()
         counts = ledger.counts()
@@ -77,6 +106,8 @@ def search_trials(session: Session, budget: Budget, display: Display) -> str:
         name = session.study.search.sampler if copies < COPIES_IN_A_ROW else "random"
         outcome = _run_one(session, sampler(name, session.study.search.seed), display, "trials")
         failures = _in_a_row(failures, outcome)
+        if advice := asking.after(outcome, counts.finished):
+            display.console.print(advice, highlight=False, soft_wrap=True)
         copies = copies + 1 if outcome.copy else 0
         if copies >= EXHAUSTED:
             return f"{EXHAUSTED} proposals in a row had been measured before: the space seems exhausted"
@@ -102,10 +133,10 @@ def _run_one(session: Session, proposer: BaseSampler | None, display: Display, r
     """Runs one trial from its variables, or its plan, to its values."""
     ledger = session.ledger
     study = ledger.study(room, proposer)
-    number, record = -1, None
+    number, record, began, asked = -1, None, time.perf_counter(), 0.0
 
     def objective(trial: optuna.Trial) -> Sequence[float]:
-        nonlocal number, record
+        nonlocal number, record, asked
         number = trial.number
         given = planned(trial)
         if room == "baselines" and not given:
@@ -115,6 +146,7 @@ def _run_one(session: Session, proposer: BaseSampler | None, display: Display, r
             if given
             else session.variables.decode(session.variables.suggest(trial))
         )
+        asked = time.perf_counter() - began
         plan = session.plan(*decoded, origin=origin_of(trial))
         earlier = ledger.find(plan.key, room)
         if earlier:
@@ -139,9 +171,9 @@ def _run_one(session: Session, proposer: BaseSampler | None, display: Display, r
         return Outcome(failed=study.get_trials(deepcopy=False)[number].user_attrs.get("reason", ""))
     if record is not None:
         history = ledger.history()
-        session.store.prune(history)
+        session.store.prune(history, ledger.find)
         display.finished(history, record, number, room)
-    return Outcome(copy=record is None)
+    return Outcome(copy=record is None, asking=asked, seconds=time.perf_counter() - began)
 
 
 def _in_a_row(failures: int, outcome: Outcome) -> int:

@@ -4,6 +4,7 @@ import math
 import warnings
 from collections.abc import Callable, Mapping
 from functools import cached_property
+from itertools import islice
 from typing import Any, Literal, TypeVar
 
 import msgspec
@@ -22,7 +23,7 @@ from .counts import Counts
 from .once import once
 from .one_trial import Stopped
 from .planned import Planned, origin_of
-from .rows import record_of, row, rows
+from .rows import rows
 from .screen_ledger import ScreenLedger
 from .shared_storage import SharedStorage
 
@@ -52,8 +53,9 @@ class Ledger:
 
     def __init__(self, storage: SharedStorage, name: str) -> None:
         self.storage, self.name = storage, name
+        self._known: dict[Room, dict[int, Trial]] = {room: {} for room in ROOMS}  # by number, what is over
         self._measured: dict[Room, dict[str, int]] = {room: {} for room in ROOMS}  # trial key → number
-        self._seen: dict[Room, set[int]] = {room: set() for room in ROOMS}
+        self._keyed: dict[Room, int] = dict.fromkeys(ROOMS, 0)  # how many of the known were asked for their key
 
     @cached_property
     def _cached(self) -> Any:
@@ -198,15 +200,13 @@ class Ledger:
 
     def find(self, key: str, room: Room = "trials") -> Trial | None:
         """The trial of a room that measured this :func:`ranksearch.records.trial_key`, if one did."""
-        finished = self.study(room).get_trials(deepcopy=False, states=(TrialState.COMPLETE,))
-        for trial in finished:
-            if trial.number not in self._seen[room]:
-                self._seen[room].add(trial.number)
-                record = record_of(trial)
-                if record and record.copy_of is None:
-                    self._measured[room].setdefault(record.key, trial.number)
-        number = self._measured[room].get(key)
-        return next((row(t) for t in finished if t.number == number), None)
+        known, measured = self._known[room], self._measured[room]
+        rows(self._trials(room), known)
+        for trial in islice(known.values(), self._keyed[room], None):  # a key takes its time: once per trial
+            if trial.state == "complete" and trial.record and trial.record.copy_of is None:
+                measured.setdefault(trial.record.key, trial.number)
+        self._keyed[room] = len(known)
+        return known.get(measured.get(key, -1))
 
     def counts(self, room: Room = "trials") -> Counts:
         """Trials by state, now."""
@@ -234,7 +234,7 @@ class Ledger:
             screen: also the candidates of the screen; reading thousands takes seconds.
         """
         record = self.record  # first: it tells where there is no study
-        found = {room: rows(self._trials(room)) for room in ROOMS}
+        found = {room: rows(self._trials(room), self._known[room]) for room in ROOMS}
         screened = self.screen.candidates() if screen else ()
         return StudyHistory(study=record, elastic=self.elastic, screen=screened, **found)
 

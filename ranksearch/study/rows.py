@@ -17,12 +17,21 @@ STATES: dict[TrialState, State] = {
     TrialState.WAITING: "waiting",
 }
 
+OVER = (TrialState.COMPLETE, TrialState.PRUNED)  # and not to be repeated, as what failed may be
 
-def rows(trials: Iterable[FrozenTrial]) -> tuple[Trial, ...]:
-    """One row per trial of one Optuna study, by number; times in UTC; why a trial failed, and where it went on."""
-    trials = tuple(trials)
+
+def rows(trials: Iterable[FrozenTrial], known: dict[int, Trial] | None = None) -> tuple[Trial, ...]:
+    """One row per trial of one Optuna study, by number; times in UTC; why a trial failed, and where it went on.
+
+    Args:
+        known: rows of trials that are over, by number; read, and added to: they change no more.
+    """
+    trials, known = tuple(trials), {} if known is None else known
     successors = {t.user_attrs["retry_of"]: t.number for t in trials if "retry_of" in t.user_attrs}
-    return tuple(row(trial, successors.get(trial.number)) for trial in trials)
+    for trial in trials:
+        if trial.number not in known and trial.state in OVER:
+            known[trial.number] = row(trial)
+    return tuple(known.get(t.number) or row(t, successors.get(t.number)) for t in trials)
 
 
 def row(trial: FrozenTrial, successor: int | None = None) -> Trial:
@@ -44,8 +53,7 @@ def row(trial: FrozenTrial, successor: int | None = None) -> Trial:
 def record_of(trial: FrozenTrial) -> TrialRecord | None:
     """The record of a trial that finished, or was stopped."""
     plain = trial.user_attrs.get("record")
-    ended = trial.state in (TrialState.COMPLETE, TrialState.PRUNED)
-    return msgspec.convert(plain, TrialRecord) if plain and ended else None
+    return msgspec.convert(plain, TrialRecord) if plain and trial.state in OVER else None
 
 
 def _utc(time: datetime | None) -> datetime | None:

@@ -15,6 +15,7 @@ from optuna.exceptions import ExperimentalWarning, StorageInternalError
 from sqlalchemy import exc as sql_errors
 
 from ..errors import StorageError, StudyFileError, nearest
+from .deadline import DEADLINE, Deadlines
 from .shared_storage import SharedStorage
 
 #: scheme of a URL → (SQLAlchemy's name with its driver, the extra that installs the driver)
@@ -144,9 +145,10 @@ def _open(url: str, options: dict[str, Any]) -> SharedStorage:
 
 def _answers(url: str, options: dict[str, Any]) -> bool:
     """Whether the database can be spoken to at all."""
-    engine = sqlalchemy.create_engine(url, **options)
+    deadlines = Deadlines()
+    engine = sqlalchemy.create_engine(url, **options, pool_events=deadlines.events)
     try:
-        with engine.connect() as connection:
+        with deadlines.within(DEADLINE), engine.connect() as connection:
             connection.execute(sqlalchemy.text("SELECT 1"))
         return True
     except sql_errors.DatabaseError as error:

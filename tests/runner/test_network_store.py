@@ -50,10 +50,10 @@ def test_the_front_is_kept_and_exported(
         pivoted=NetworkCost(1, 1, 1e6, 1e6),
     )
     before = set(folder.iterdir())
-    session.store.prune(history)
+    session.store.prune(history, session.ledger.find)
     session.store.keep(best, network, rank_file(history.study, 99, best), history)
-    session.store.prune(history)
+    session.store.prune(history, session.ledger.find)
     assert set(folder.iterdir()) == before | {session.artifacts.path(f"{best.key}.safetensors")}
     told = msgspec.structs.replace(history, trials=(*history.trials, Trial(number=99, state="complete", record=best)))
-    session.store.prune(told)
+    session.store.prune(told, lambda key: True)
     assert {p.stem for p in folder.iterdir()} == {best.key, "bases"}
