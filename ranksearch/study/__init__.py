@@ -6,6 +6,7 @@ from .counts import Counts
 from .file import StudyFile, parse_study, read_study, settings
 from .fingerprint import fingerprint, require_same
 from .ledger import Ledger, Room
+from .masking import masked
 from .one_trial import Stopped, run_one
 from .planned import Planned, origin_of, planned
 from .proposals import Proposals
@@ -23,7 +24,7 @@ from .sections import (
 )
 from .shared_storage import SharedStorage
 from .stage_sections import ElasticSection, ScreenSection
-from .storage import masked, open_storage, reaching, storage_url
+from .storage import open_storage, reaching, storage_url
 from .template import template
 from .variables import Variables, training_of
 

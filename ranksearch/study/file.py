@@ -12,6 +12,7 @@ from typing import Annotated, Any, Literal, Union, get_args, get_origin
 import msgspec
 
 from ..errors import RanksearchError, StudyFileError, nearest
+from .masking import masked
 from .ranges import words
 from .sections import (
     DataSection,
@@ -23,7 +24,7 @@ from .sections import (
     TrainingSection,
 )
 from .stage_sections import ElasticSection, ScreenSection
-from .storage import masked, storage_url
+from .storage import storage_url
 
 
 class StudyFile(msgspec.Struct, frozen=True, kw_only=True):

@@ -1,11 +1,10 @@
 """The database behind a study: SQLite beside the study file, or a shared PostgreSQL or MySQL/MariaDB server."""
 
 import random
-import re
 import sqlite3
 import time
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -16,6 +15,9 @@ from sqlalchemy import exc as sql_errors
 
 from ..errors import StorageError, StudyFileError, nearest
 from .deadline import DEADLINE, Deadlines
+from .file_system import network_file_system
+from .masking import masked, without_secrets
+from .mysql_tables import make_fit
 from .shared_storage import SharedStorage
 
 #: scheme of a URL → (SQLAlchemy's name with its driver, the extra that installs the driver)
@@ -42,6 +44,13 @@ CONNECTIONS: dict[str, dict[str, Any]] = {
     "mysql+pymysql": {"connect_timeout": 10, "read_timeout": 60, "write_timeout": 60},
 }
 
+#: heartbeats are written in the session's zone: one that all share, and without a summer time that makes all look old
+UTC: dict[str, str] = {
+    "postgresql": "SET TIME ZONE 'UTC'",
+    "mysql": "SET time_zone = '+00:00'",
+    "mariadb": "SET time_zone = '+00:00'",
+}
+
 
 def storage_url(storage: str, folder: Path, name: str) -> str:
     """The URL that SQLAlchemy takes.
@@ -58,7 +67,7 @@ def storage_url(storage: str, folder: Path, name: str) -> str:
         return f"sqlite:///{(folder / name).resolve()}.db"
     try:
         url = sqlalchemy.make_url(storage)
-    except sql_errors.ArgumentError:
+    except (sql_errors.ArgumentError, ValueError):  # the latter: a port that is no number
         raise StudyFileError(
             f'search.storage = {masked(storage)!r} must be "sqlite", "sqlite:///FILE" or a URL such as '
             "postgresql://USER@HOST/DATABASE"
@@ -73,16 +82,6 @@ def storage_url(storage: str, folder: Path, name: str) -> str:
     return url.set(drivername=f"{scheme}+{driver}" if driver else DRIVERS[scheme][0]).render_as_string(
         hide_password=False
     )
-
-
-def masked(storage: str) -> str:
-    """A storage without its passwords, fit to be printed.
-
-    >>> masked("postgresql://me:secret@host/db?sslpassword=hidden"), masked("sqlite")
-    ('postgresql://me:***@host/db?sslpassword=***', 'sqlite')
-    """
-    hidden = re.sub(r"(://[^:/@]*:).*@", r"\1***@", storage)
-    return re.sub(r"((?:password|passwd|pwd)=)[^&]*", r"\1***", hidden, flags=re.IGNORECASE)
 
 
 class _WriteAheadConnection(sqlite3.Connection):
@@ -103,11 +102,16 @@ def open_storage(url: str, *, create: bool = True) -> SharedStorage:
 
     Raises:
         StorageError: unreachable; the same command may succeed later.
-        StudyFileError: a missing driver, no study there yet, or a file that is no database.
+        StudyFileError: a missing driver, no study there yet, a file that is no database, or one on a network.
     """
     parsed = sqlalchemy.make_url(url)
     if parsed.get_backend_name() == "sqlite":
         file = Path(str(parsed.database))
+        if network := network_file_system(file):
+            raise StudyFileError(
+                f"{file}: SQLite's locks do not hold across machines on {network}; let search.storage name a server, "
+                f"postgresql://…, or a file on this machine's own disk: --storage sqlite:////tmp/{file.name}"
+            )
         if not create and not file.exists():
             raise StudyFileError(f"{file}: no such study yet; `ranksearch search` makes it")
         try:
@@ -122,10 +126,13 @@ def open_storage(url: str, *, create: bool = True) -> SharedStorage:
         for attempt in range(10):
             try:
                 return _open(url, options)
-            except ImportError:
-                extra = DRIVERS[url.split(":")[0].split("+")[0]][1]
+            except (ImportError, sql_errors.NoSuchModuleError):
+                scheme, _, driver = parsed.drivername.partition("+")
+                ours, extra = DRIVERS[scheme]
+                other = "" if ours == parsed.drivername else f", and write {scheme}:// without {driver!r}"
                 raise StudyFileError(
-                    f'storage {masked(url)} needs a driver that is not installed: pip install "ranksearch[{extra}]"'
+                    f"storage {masked(url)} needs a driver that is not installed: "
+                    f'pip install "ranksearch[{extra}]"{other}'
                 ) from None
             except (
                 sql_errors.DatabaseError,
@@ -140,7 +147,22 @@ def open_storage(url: str, *, create: bool = True) -> SharedStorage:
 def _open(url: str, options: dict[str, Any]) -> SharedStorage:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ExperimentalWarning)
-        return SharedStorage(url, options)
+        storage = SharedStorage(url, options)
+    if storage.engine.name in ("mysql", "mariadb"):
+        make_fit(storage.engine)
+    if storage.engine.name in UTC:
+        sqlalchemy.event.listen(storage.engine, "connect", _in_utc(UTC[storage.engine.name]))
+        storage.engine.dispose()  # what was connected before
+    return storage
+
+
+def _in_utc(statement: str) -> Callable[[Any, Any], None]:
+    def connected(connection: Any, record: Any) -> None:
+        with connection.cursor() as cursor:
+            cursor.execute(statement)
+        connection.commit()
+
+    return connected
 
 
 def _answers(url: str, options: dict[str, Any]) -> bool:
@@ -175,8 +197,7 @@ def reaching(url: str) -> Iterator[None]:
     except (StorageInternalError, sql_errors.SQLAlchemyError) as error:
         found = error.__cause__ if isinstance(error, StorageInternalError) and error.__cause__ else error
         reason = str(getattr(found, "orig", None) or found).strip().splitlines()[0]
-        password = sqlalchemy.make_url(url).password
-        reason = reason.replace(str(password), "***") if password else reason
+        reason = without_secrets(reason, url)
         if isinstance(found, sql_errors.DatabaseError) and not isinstance(
             found, (sql_errors.OperationalError, sql_errors.InternalError)
         ):

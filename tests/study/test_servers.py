@@ -1,12 +1,14 @@
-"""The shared storage on a real PostgreSQL: who asks, who beats, and what an outage costs."""
+"""The shared storage on a real PostgreSQL and a real MariaDB: who asks, who beats, and what an outage costs."""
 
 import subprocess
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
+from pathlib import Path
 from typing import Any
 
+import msgspec
 import optuna
 import pytest
 import sqlalchemy
@@ -17,6 +19,10 @@ from ranksearch.errors import StorageError
 from ranksearch.records import StudyRecord
 from ranksearch.study import Ledger, SharedStorage, Worker, open_storage, reaching, run_one
 from ranksearch.study.at_work import at_work
+
+from .servers import MariaDB
+from .test_ledger import MAKER
+from .test_storage import POP
 
 
 def start(server: Any) -> None:
@@ -43,10 +49,10 @@ def make(url: str) -> optuna.Study:
     return optuna.create_study(study_name="s", storage=optuna.storages.get_storage(open_storage(url)))
 
 
-def test_a_study_is_made_read_and_beaten_for(postgresql: str, study_record: StudyRecord) -> None:
-    ledger = Ledger(open_storage(postgresql), "small")
+def test_a_study_is_made_read_and_beaten_for(database: Any, study_record: StudyRecord) -> None:
+    ledger = Ledger(open_storage(database.url), "small")
     assert ledger.create(study_record)
-    assert Ledger(open_storage(postgresql), "small").record == study_record
+    assert Ledger(open_storage(database.url), "small").record == study_record
     trial = ledger.study().ask()
     ledger.storage.record_heartbeat(trial._trial_id)
     (one,) = ledger.at_work()
@@ -55,13 +61,13 @@ def test_a_study_is_made_read_and_beaten_for(postgresql: str, study_record: Stud
     assert 0 <= one.silent < 60  # by the server's clock and in its zone
 
 
-def test_a_waiting_trial_is_taken_by_one(postgresql: str) -> None:
-    study = make(postgresql)
+def test_a_waiting_trial_is_taken_by_one(database: Any) -> None:
+    study = make(database.url)
     study.enqueue_trial({"x": 0.5})
     taken: list[bool] = []
 
     def take() -> None:
-        taken.append(open_storage(postgresql).set_trial_state_values(1, TrialState.RUNNING))
+        taken.append(open_storage(database.url).set_trial_state_values(1, TrialState.RUNNING))
 
     threads = [threading.Thread(target=take) for _ in range(6)]
     for thread in threads:
@@ -71,12 +77,66 @@ def test_a_waiting_trial_is_taken_by_one(postgresql: str) -> None:
     assert sorted(taken) == [False] * 5 + [True]
 
 
-def test_a_result_outlives_a_restart_in_mid_trial(server: Any, postgresql: str) -> None:
-    study = make(postgresql)
+def test_waiting_trials_are_taken_once_by_processes(database: Any, together: Callable[..., list[str]]) -> None:
+    study = make(database.url)
+    for i in range(12):
+        study.enqueue_trial({"x": i / 100})
+    taken = " ".join(together(POP, database.url, number=3)).split()
+    trials = study.get_trials(deepcopy=False)
+    assert sorted(map(int, taken)) == [t.number for t in trials] == list(range(24))  # 12 of them asked for
+    assert [t.params["x"] for t in trials[:12]] == [i / 100 for i in range(12)]
+
+
+def test_processes_that_start_at_once_on_nothing_make_one_study_and_one_queue(
+    database: Any, study_record: StudyRecord, tmp_path: Path, together: Callable[..., list[str]]
+) -> None:
+    (tmp_path / "record.json").write_bytes(msgspec.json.encode(study_record))
+    made = together(MAKER, database.url, str(tmp_path / "record.json"), number=4)
+    assert sorted(made) == ["False"] * 3 + ["True"]
+    assert len(Ledger(open_storage(database.url), "small").study().trials) == 5
+
+
+def test_silence_is_measured_in_one_zone_whatever_the_servers(database: Any) -> None:
+    storage = open_storage(database.url)
+    study = optuna.create_study(study_name="s", storage=storage)
+    trial = study.ask()
+    storage.record_heartbeat(trial._trial_id)
+    if isinstance(database.server, MariaDB):
+        zone = "SET GLOBAL time_zone = '{}'"
+        tell, east, before = database.server.sql, zone.format("+09:00"), zone.format("SYSTEM")
+    else:
+        tell, east, before = database.server.psql, f"ALTER DATABASE {database.name} SET timezone TO 'Asia/Tokyo'", ""
+    tell(east)
+    try:
+        later = open_storage(database.url)
+    finally:
+        tell(before or "SELECT 1")
+    assert later.silence(study._study_id)[trial._trial_id] < 60
+    assert later._get_stale_trial_ids(study._study_id) == []
+
+
+def test_a_password_opens_and_is_never_shown(database: Any, protected: str, caplog: pytest.LogCaptureFixture) -> None:
+    study = make(protected)
+    with outage(database.server, 0.5):
+        study.set_user_attr("a", 1)
+    assert "does not answer" in caplog.text
+    wrong = sqlalchemy.make_url(protected).set(password="wr@ng:p/ss").render_as_string(hide_password=False)
+    with pytest.raises(StorageError) as caught:
+        open_storage(wrong)
+    with pytest.raises(StorageError) as later, reaching(wrong):
+        sqlalchemy.create_engine(wrong).connect()
+    told = f"{caplog.text} {caught.value} {later.value}"
+    assert "***" in told
+    for secret in ("p@ss", "p%40ss", "w/rd", "wr@ng", "wr%40ng", "p/ss"):
+        assert secret not in told
+
+
+def test_a_result_outlives_a_restart_in_mid_trial(database: Any) -> None:
+    study = make(database.url)
 
     def objective(trial: optuna.Trial) -> tuple[float]:
         x = trial.suggest_float("x", 0, 1)
-        with outage(server, 1.5):
+        with outage(database.server, 1.5):
             trial.set_user_attr("seen", x)  # asked of a server that is not there
         return (x,)
 
@@ -85,26 +145,26 @@ def test_a_result_outlives_a_restart_in_mid_trial(server: Any, postgresql: str) 
     trials = study.get_trials(deepcopy=False)
     assert [t.state for t in trials] == [TrialState.COMPLETE] * 2
     assert trials[0].user_attrs["seen"] == trials[0].params["x"] == trials[0].value
-    assert at_work(open_storage(postgresql), study, "trials") == []
+    assert at_work(open_storage(database.url), study, "trials") == []
 
 
-def test_nobody_is_reaped_right_after_an_outage(server: Any, postgresql: str) -> None:
-    storage = open_storage(postgresql)
+def test_nobody_is_reaped_right_after_an_outage(database: Any) -> None:
+    storage = open_storage(database.url)
     study = optuna.create_study(study_name="s", storage=storage)
     trial = study.ask()
     storage.record_heartbeat(trial._trial_id)
     with storage.engine.begin() as connection:
         connection.execute(sqlalchemy.text("UPDATE trial_heartbeats SET heartbeat = '2020-01-01'"))
     assert storage._get_stale_trial_ids(study._study_id) == [trial._trial_id]
-    with outage(server, 0.5):
+    with outage(database.server, 0.5):
         assert storage.get_trial(trial._trial_id).state == TrialState.RUNNING
     assert storage._get_stale_trial_ids(study._study_id) == []
 
 
 def test_what_was_written_before_the_answer_was_lost_is_not_an_error(
-    postgresql: str, monkeypatch: pytest.MonkeyPatch
+    database: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    storage = open_storage(postgresql)
+    storage = open_storage(database.url)
     study = optuna.create_study(study_name="s", storage=storage)
     tell, failed = optuna.storages.RDBStorage.set_trial_state_values, [False]
 
@@ -125,19 +185,19 @@ def test_what_was_written_before_the_answer_was_lost_is_not_an_error(
         storage.set_trial_state_values(trial._trial_id, TrialState.FAIL)
 
 
-def test_patience_ends(server: Any, postgresql: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    storage = open_storage(postgresql)
+def test_patience_ends(database: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    storage = open_storage(database.url)
     study = optuna.create_study(study_name="s", storage=storage)
     monkeypatch.setattr("ranksearch.study.patience.PATIENCE", 1.0)
-    with outage(server, 6):
+    with outage(database.server, 6):
         began = time.monotonic()
-        with pytest.raises(StorageError, match="the same command goes on later"), reaching(postgresql):
+        with pytest.raises(StorageError, match="the same command goes on later"), reaching(database.url):
             storage.get_all_trials(study._study_id)
         assert 1 <= time.monotonic() - began < 6
 
 
-def test_the_servers_own_refusals_are_not_waited_for(postgresql: str) -> None:
-    storage = open_storage(postgresql)
+def test_the_servers_own_refusals_are_not_waited_for(database: Any) -> None:
+    storage = open_storage(database.url)
     with storage.engine.begin() as connection:
         connection.execute(sqlalchemy.text("DROP TABLE trial_heartbeats"))
     study = optuna.create_study(study_name="s", storage=storage)
@@ -147,8 +207,8 @@ def test_the_servers_own_refusals_are_not_waited_for(postgresql: str) -> None:
     assert time.monotonic() - began < 5
 
 
-def test_a_trial_that_never_beat_is_stale_after_the_grace(postgresql: str) -> None:
-    storage = open_storage(postgresql)
+def test_a_trial_that_never_beat_is_stale_after_the_grace(database: Any) -> None:
+    storage = open_storage(database.url)
     study = optuna.create_study(study_name="s", storage=storage)
     lost, young = study.ask(), study.ask()
     with storage.engine.begin() as connection:
