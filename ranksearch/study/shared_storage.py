@@ -39,7 +39,10 @@ class SharedStorage(RDBStorage):
                 heartbeat_interval=HEARTBEAT,
                 grace_period=GRACE,
                 heartbeat_stale_trial_callback=_lost,
+                skip_compatibility_check=True,  # it takes two connections at once: many workers wait for each other
             )
+            if self.get_current_version() != self.get_head_version():
+                self._version_manager.check_table_schema_compatibility()
 
     def _create_new_trial(self, study_id: int, template_trial: FrozenTrial | None = None) -> FrozenTrial:
         if template_trial is None:
@@ -88,7 +91,8 @@ class SharedStorage(RDBStorage):
             .where(trial.study_id == study_id, trial.state == TrialState.RUNNING, beat.trial_id.is_(None))
         )
         with self.engine.connect() as connection:
-            unheard = [self.get_trial(number) for number in connection.execute(never).scalars().all()]
+            numbers = connection.execute(never).scalars().all()
+        unheard = [self.get_trial(number) for number in numbers]
         since = datetime.now() - timedelta(seconds=GRACE)  # by workers' clocks: the database's has not seen them
         return silent + [t._trial_id for t in unheard if t.datetime_start and t.datetime_start < since]
 

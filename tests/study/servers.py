@@ -78,7 +78,7 @@ class MariaDB:
 
 
 class PgBouncer:
-    """A PgBouncer that lends the connections of a PostgreSQL out for one transaction at a time."""
+    """A PgBouncer that lends two connections to each database of a PostgreSQL out, a transaction at a time."""
 
     def __init__(self, folder: Path, server: str) -> None:
         """``server``: the folder of PostgreSQL's Unix socket, as whose owner it runs where root starts it."""

@@ -87,6 +87,13 @@ def test_a_file_that_is_no_database(tmp_path: Path) -> None:
         open_storage(f"sqlite:///{tmp_path}/a.db/b.db")
 
 
+def test_tables_of_another_optuna_are_told(url: str) -> None:
+    with open_storage(url).engine.begin() as connection:
+        connection.execute(sqlalchemy.text("UPDATE alembic_version SET version_num = 'v2.6.0.a'"))
+    with pytest.raises(StudyFileError, match="optuna storage upgrade"):
+        open_storage(url)
+
+
 @pytest.mark.parametrize(
     ("scheme", "module", "told"),
     [
