@@ -257,3 +257,44 @@ def test_the_shared_training_is_booked_once(ledger: Ledger, url: str) -> None:
     ledger.book_elastic(first)
     ledger.book_elastic(msgspec.structs.replace(first, digest="b"))
     assert Ledger(open_storage(url), "small").history().elastic == first
+
+
+QUICK = """
+import sys, time, msgspec, optuna
+from ranksearch.records import TrialRecord
+from ranksearch.study import Ledger, open_storage, run_one
+optuna.logging.set_verbosity(optuna.logging.CRITICAL)
+record = msgspec.json.decode(open(sys.argv[2]).read(), type=TrialRecord)
+ledger, kept = Ledger(open_storage(sys.argv[1]), "small"), []
+
+def objective(trial):
+    trial.suggest_float("x", 0, 1)
+    kept.append(trial.number)
+    return ledger.finish(trial, record)
+
+begin()
+while (counts := ledger.counts()).finished < 400:
+    ledger.reap()
+    if counts.claimed - counts.waiting < 400:
+        assert run_one(ledger.study("trials", optuna.samplers.RandomSampler()), objective)
+    else:
+        time.sleep(0.1)
+print(*kept)
+"""
+
+
+@pytest.mark.slow
+def test_four_workers_share_an_sqlite_file(
+    ledger: Ledger, url: str, make_record: Callable[..., TrialRecord], tmp_path: Path,
+    together: Callable[..., list[str]],
+) -> None:  # fmt: skip
+    (tmp_path / "record.json").write_bytes(msgspec.json.encode(make_record()))
+    for i in range(40):
+        ledger.enqueue({"x": i / 100}, "closed form")
+    outputs = together(QUICK, url, str(tmp_path / "record.json"), number=4)
+    kept = sorted(int(number) for number in " ".join(outputs).split())
+    trials = Ledger(open_storage(url), "small").study().trials
+    assert 400 <= len(trials) < 404  # those that were asked for at the same instant
+    assert kept == [t.number for t in trials] == list(range(len(trials)))  # each once, and none was lost
+    assert {t.state for t in trials} == {optuna.trial.TrialState.COMPLETE}
+    assert [t.params["x"] for t in trials[:40]] == [i / 100 for i in range(40)]
