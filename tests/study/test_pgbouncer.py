@@ -12,7 +12,7 @@ import sqlalchemy
 from ranksearch.records import StudyRecord
 from ranksearch.study import Ledger, open_storage, storage_url
 
-from .servers import PgBouncer
+from ..servers import PgBouncer
 from .test_ledger import MAKER
 from .test_storage import POP
 

@@ -20,7 +20,7 @@ from ranksearch.records import StudyRecord
 from ranksearch.study import Ledger, SharedStorage, Worker, open_storage, reaching, run_one
 from ranksearch.study.at_work import at_work
 
-from .servers import MariaDB
+from ..servers import MariaDB
 from .test_ledger import MAKER
 from .test_storage import POP
 
