@@ -1,0 +1,149 @@
+"""Worker processes of one study that are killed, stopped and frozen, and replaced as an engine would."""
+
+import os
+import random
+import re
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+from ranksearch.errors import StorageError
+from ranksearch.study import Ledger, open_storage
+
+#: what is minutes in the product is seconds here: no test outlasts a grace of five minutes
+SHORTER = {"HEARTBEAT": 1, "GRACE": 8, "PATIENCE": 6.0, "LONGEST_PAUSE": 1.0, "DEADLINE": 1.5}
+
+WORKER = f"""
+import sys
+import ranksearch.study
+for name, module in list(sys.modules.items()):
+    for constant, seconds in {SHORTER}.items():
+        if name.startswith("ranksearch.study.") and hasattr(module, constant):
+            setattr(module, constant, seconds)
+sys.modules["ranksearch.study.storage"].CONNECTIONS["postgresql+psycopg"]["connect_timeout"] = 2
+from ranksearch.cli import main
+main()
+"""
+
+GRACE = SHORTER["GRACE"] + 3 * SHORTER["HEARTBEAT"]  # after which another worker has taken a frozen one's trial
+RESTARTED = (-signal.SIGKILL, StorageError.exit_code)  # exit codes after which an engine starts another worker
+PRINTED = re.compile(r"^trial (\d+): \d+/\d+  ([\d.]+%) at ", re.MULTILINE)
+
+
+class Crew:
+    """Workers of one study, and what is done to them.
+
+    Args:
+        path: study file.
+        url: by which the workers reach the database.
+        direct: by which this process does, whatever happens on the way of the others.
+        ground: where the workers run, and find the network's module.
+        chance: decides who is hit.
+    """
+
+    def __init__(self, path: Path, url: str, direct: str, ground: Path, chance: random.Random) -> None:
+        self.path, self.ground, self.chance = path, ground, chance
+        self.environment = os.environ | {"RANKSEARCH_STORAGE": url, "OMP_NUM_THREADS": "1"}
+        self.ledger = Ledger(open_storage(direct), path.stem)
+        self.processes: list[subprocess.Popen[bytes]] = []
+        self.frozen: set[int] = set()
+        self.codes: dict[int, int] = {}  # of those that left, by process number
+
+    def start(self, number: int = 1) -> None:
+        for _ in range(number):
+            command = [sys.executable, "-c", WORKER, "worker", str(self.path), "--cpus", "1"]
+            log = self.path.with_name(f"worker-{len(self.processes)}.log")
+            with log.open("wb") as output:
+                self.processes.append(
+                    subprocess.Popen(command, cwd=self.ground, env=self.environment, stdout=output, stderr=output)
+                )
+
+    @property
+    def alive(self) -> list[subprocess.Popen[bytes]]:
+        return [p for p in self.processes if p.pid not in self.codes]
+
+    def look(self) -> None:
+        """What an engine does every moment: replaces those that were killed, and those that may be tried again."""
+        for process in self.alive:
+            code = process.poll()
+            if code is None:
+                continue
+            self.codes[process.pid] = code
+            known = code in (0, 128 + signal.SIGTERM, *RESTARTED)
+            assert known, f"exit code {code}:\n{self.log(process)[-3000:]}"
+            if code in RESTARTED:
+                self.start()
+
+    def until(self, condition: Callable[[], bool], seconds: float = 240) -> None:
+        """Looks after the workers until the condition holds."""
+        until = time.monotonic() + seconds
+        while not condition():
+            logs = "\n".join(self.log(p)[-500:] for p in self.alive)
+            assert time.monotonic() < until, f"{self.ledger.counts()} after {seconds} s; {self.codes}\n{logs}"
+            self.look()
+            time.sleep(0.05)
+
+    def rest(self, seconds: float) -> None:
+        """So long nothing new happens to them."""
+        until = time.monotonic() + seconds
+        self.until(lambda: time.monotonic() > until)
+
+    def log(self, process: subprocess.Popen[bytes]) -> str:
+        return self.path.with_name(f"worker-{self.processes.index(process)}.log").read_text()
+
+    @property
+    def printed(self) -> list[tuple[int, str]]:
+        """Number and accuracy of each trial that a worker said it finished."""
+        lines = [line for p in self.processes for line in PRINTED.findall(self.log(p))]
+        return [(int(number), accuracy) for number, accuracy in lines]
+
+    def running(self) -> dict[int, int]:
+        """Process → the trial that it is in the middle of."""
+        at_work = self.ledger.at_work()
+        return {one.worker.pid: one.number for one in at_work if one.worker and one.seconds > 0.3}
+
+    def freeze(self) -> tuple[subprocess.Popen[bytes], int]:
+        """Freezes a worker in mid-trial, any one; returns it, and its trial."""
+        found: list[tuple[subprocess.Popen[bytes], int]] = []
+
+        def caught() -> bool:
+            running = self.running()
+            able = [p for p in self.alive if p.pid in running and p.pid not in self.frozen]
+            if not able:
+                return False
+            process = self.chance.choice(able)
+            process.send_signal(signal.SIGSTOP)
+            time.sleep(0.1)  # what it had sent is done by now
+            if self.running().get(process.pid) == running[process.pid]:
+                self.frozen.add(process.pid)
+                found.append((process, running[process.pid]))
+                return True
+            process.send_signal(signal.SIGCONT)  # its trial had come to its end
+            return False
+
+        self.until(caught)
+        return found[0]
+
+    def wake(self, process: subprocess.Popen[bytes]) -> None:
+        self.frozen.discard(process.pid)
+        process.send_signal(signal.SIGCONT)
+
+    def kill(self) -> None:
+        """SIGKILL in mid-trial."""
+        process, _ = self.freeze()
+        process.kill()
+
+    def terminate(self) -> None:
+        """SIGTERM in mid-trial."""
+        process, _ = self.freeze()
+        process.terminate()
+        self.wake(process)
+
+    def end(self) -> None:
+        """No worker outlives the test."""
+        for process in self.alive:
+            process.kill()
+            process.wait()
