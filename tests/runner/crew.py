@@ -77,7 +77,7 @@ class Crew:
             if code in RESTARTED:
                 self.start()
 
-    def until(self, condition: Callable[[], bool], seconds: float = 240) -> None:
+    def until(self, condition: Callable[[], bool], seconds: float = 150) -> None:
         """Looks after the workers until the condition holds."""
         until = time.monotonic() + seconds
         while not condition():

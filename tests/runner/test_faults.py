@@ -31,7 +31,6 @@ from .crew import GRACE, Crew
 
 Write = Callable[..., Path]
 
-WORKERS = 8
 IMAGES = 64 * 50  # of a trial: a second or so
 
 
@@ -61,23 +60,23 @@ def session(write: Write, postgresql: str, budget: int) -> Iterator[Session]:
 
 @pytest.fixture
 def crew(
-    session: Session, forwarder: Forwarder, postgresql: str, ground: Path, chance: random.Random
+    workers: int, session: Session, forwarder: Forwarder, postgresql: str, ground: Path, chance: random.Random
 ) -> Iterator[Crew]:
     direct = sqlalchemy.make_url(postgresql)
     forwarded = direct.set(host="127.0.0.1", port=forwarder.port, query={}).render_as_string(hide_password=False)
     crew = Crew(session.study.path, forwarded, postgresql, ground, chance)
-    crew.start(WORKERS)
+    crew.start(workers)
     yield crew
     crew.end()
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("budget", [60])
+@pytest.mark.parametrize(("workers", "budget"), [(8, 60)])
 def test_eight_workers_and_every_fault(
-    budget: int, crew: Crew, session: Session, forwarder: Forwarder, server: Any
+    workers: int, budget: int, crew: Crew, session: Session, forwarder: Forwarder, server: Any
 ) -> None:
     chance, began = crew.chance, time.monotonic()
-    crew.until(lambda: len(crew.running()) == WORKERS)
+    crew.until(lambda: len(crew.running()) == workers)
 
     def restart() -> None:
         with outage(server, chance.uniform(0.5, 3)):
@@ -110,13 +109,13 @@ def test_eight_workers_and_every_fault(
     assert trials[given_up].state == TrialState.FAIL
     ends = chains(trials)
     assert {end.state for end in ends} == {TrialState.COMPLETE}
-    require_sound(crew, session, trials)
+    require_sound(crew, session, trials, workers)
     print(f"{len(trials)} trials, {len(ends)} retried, {time.monotonic() - began:.0f} s, exit codes {sorted(codes)}")
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("budget", [20])
-def test_the_worker_of_the_very_last_trial(budget: int, crew: Crew, session: Session) -> None:
+@pytest.mark.parametrize(("workers", "budget"), [(4, 16)])
+def test_the_worker_of_the_very_last_trial(workers: int, budget: int, crew: Crew, session: Session) -> None:
     began = time.monotonic()
     crew.until(lambda: (counts := crew.ledger.counts()).claimed >= budget and not counts.waiting)
     crew.rest(0.5)  # several may have asked at the same instant: more trials than the budget
@@ -132,7 +131,7 @@ def test_the_worker_of_the_very_last_trial(budget: int, crew: Crew, session: Ses
     assert len(ends) == last
     assert TrialState.COMPLETE in {end.state for end in ends}
     assert {end.state for end in ends} <= {TrialState.COMPLETE, TrialState.WAITING}  # not needed: the budget is met
-    require_sound(crew, session, trials)
+    require_sound(crew, session, trials, workers)
     print(f"{len(trials)} trials, {len(ends)} retried, {time.monotonic() - began:.0f} s")
 
 
@@ -152,7 +151,7 @@ def chains(trials: list[FrozenTrial]) -> list[FrozenTrial]:
     return [trial for trial in successors.values() if trial.number not in successors]
 
 
-def require_sound(crew: Crew, session: Session, trials: list[FrozenTrial]) -> None:
+def require_sound(crew: Crew, session: Session, trials: list[FrozenTrial], workers: int) -> None:
     """The budget is met, everybody has gone, nothing is lost or counted twice, and the front is what it must be."""
     working = [p.info["cmdline"] for p in psutil.process_iter(["cmdline"])]
     assert not [c for c in working if str(crew.path) in (c or [])]
@@ -165,7 +164,7 @@ def require_sound(crew: Crew, session: Session, trials: list[FrozenTrial]) -> No
     distinct = {r.key for r in records.values()}
     assert len(distinct) == len(records)
     budget = session.study.search.trials
-    assert budget <= len(distinct) < budget + WORKERS
+    assert budget <= len(distinct) < budget + workers
     printed = dict(crew.printed)
     assert len(printed) == len(crew.printed), "a result was counted twice"
     assert printed == {n: f"{r.measured.accuracy:.2%}" for n, r in records.items() if n in printed}
