@@ -63,11 +63,13 @@ def once(
                 return results[0]
             time.sleep(random.uniform(0, LOOK))
             continue
-        if not wait or time.monotonic() > until:
+        if not wait:
             return None
         if not waits:
             on_wait()
             waits = True
+        if time.monotonic() > until:
+            return None
         time.sleep(LOOK)
     return None
 

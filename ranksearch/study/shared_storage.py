@@ -1,5 +1,6 @@
 """Optuna's storage, made safe for several workers, and patient with a server that restarts."""
 
+import json
 import time
 from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
@@ -12,6 +13,7 @@ from optuna.storages import RDBStorage
 from optuna.storages._rdb import models
 from optuna.trial import FrozenTrial, TrialState
 from sqlalchemy import exc as sql_errors
+from sqlalchemy.orm import Session
 
 from .abandoned import GRACE, Worker, queue_again
 from .deadline import DEADLINE, Deadlines
@@ -24,8 +26,8 @@ class SharedStorage(RDBStorage):
     """Optuna's storage, made safe for several workers.
 
     Every running trial bears the worker that runs it from its first moment; on SQLite, which has no
-    ``SELECT … FOR UPDATE``, a waiting trial is taken and a trial ended by one worker only; a heartbeat
-    that fails once does not end the beating. An outage of the server is waited for.
+    ``SELECT … FOR UPDATE``, a waiting trial is taken and a trial ended by one worker only; a lost trial
+    has one successor; a heartbeat that fails once does not end the beating. An outage of the server is waited for.
     """
 
     missed = float("-inf")
@@ -48,11 +50,30 @@ class SharedStorage(RDBStorage):
         if template_trial is None:
             mine = {"worker": Worker.current().plain}
             template_trial = optuna.trial.create_trial(state=TrialState.RUNNING, user_attrs=mine)
-        return super()._create_new_trial(study_id, template_trial)
+        self._lock_sqlite()
+        trial = super()._create_new_trial(study_id, template_trial)
+        return self.get_trial(trial._trial_id) if "retry_of" in trial.user_attrs else trial  # it may have been there
+
+    def _get_prepared_new_trial(
+        self, study_id: int, template_trial: FrozenTrial | None, session: Session
+    ) -> models.TrialModel:
+        """The successor that a lost trial has already, whoever queued it: other trials of the study wait here."""
+        parent = template_trial and template_trial.user_attrs.get("retry_of")
+        if parent is not None:
+            trial, attribute = models.TrialModel, models.TrialUserAttributeModel
+            successors = session.query(trial).join(attribute, attribute.trial_id == trial.trial_id)
+            mine = (trial.study_id == study_id, attribute.key == "retry_of", attribute.value_json == json.dumps(parent))
+            if successor := successors.filter(*mine).first():
+                return successor
+        return super()._get_prepared_new_trial(study_id, template_trial, session)
+
+    def _lock_sqlite(self) -> None:
+        """Takes the write lock first: reading, then writing lets two workers do the same."""
+        if self.engine.name == "sqlite":
+            self.scoped_session().execute(sqlalchemy.text("BEGIN IMMEDIATE"))
 
     def set_trial_state_values(self, trial_id: int, state: TrialState, values: Sequence[float] | None = None) -> bool:
-        if self.engine.name == "sqlite":  # the write lock first: reading, then writing lets two workers do the same
-            self.scoped_session().execute(sqlalchemy.text("BEGIN IMMEDIATE"))
+        self._lock_sqlite()
         try:
             changed = super().set_trial_state_values(trial_id, state, values)
         except UpdateFinishedTrialError:

@@ -16,6 +16,8 @@ from optuna.trial import TrialState
 from ranksearch.study import Worker, open_storage, run_one
 from ranksearch.study.abandoned import GRACE, RETRIES, hand_back, queue_again, reap, reconcile, worker_of
 
+Together = Callable[..., list[str]]
+
 WORKER = """
 import sys, time, optuna
 from ranksearch.study import open_storage, run_one
@@ -149,6 +151,26 @@ def test_what_a_reaper_left_half_done_is_repaired_once(study: optuna.Study) -> N
     assert reconcile(study) == [number]
     assert reconcile(study) == []
     assert study.trials[1].state == TrialState.WAITING
+
+
+def test_a_lost_trial_has_one_successor_whoever_queues_it(url: str, study: optuna.Study, together: Together) -> None:
+    number = _running_under(study, GONE)
+    study._storage.set_trial_state_values(study.trials[number]._trial_id, TrialState.FAIL)
+    code = """
+import optuna
+from ranksearch.study import open_storage
+from ranksearch.study.abandoned import queue_again
+study = optuna.load_study(study_name="s", storage=open_storage(sys.argv[1]))
+lost = study.trials[0]
+begin()
+queue_again(study, lost)
+"""
+    together(code, url, number=4)
+    assert [t.user_attrs.get("retry_of") for t in study.trials] == [None, number]
+    study._storage.set_trial_state_values(study.trials[1]._trial_id, TrialState.RUNNING)
+    study.tell(1, 0.5)
+    assert queue_again(study, study.trials[0])  # late; what is known of the successor stays
+    assert [t.state for t in study.get_trials(deepcopy=False)] == [TrialState.FAIL, TrialState.COMPLETE]
 
 
 def test_what_failed_for_a_reason_is_not_repeated(study: optuna.Study) -> None:

@@ -12,12 +12,14 @@ import msgspec
 import optuna
 import pytest
 import sqlalchemy
+import sqlalchemy.orm
 from optuna.exceptions import StorageInternalError, UpdateFinishedTrialError
 from optuna.trial import TrialState
 
 from ranksearch.errors import StorageError
 from ranksearch.records import StudyRecord
 from ranksearch.study import Ledger, SharedStorage, Worker, open_storage, reaching, run_one
+from ranksearch.study.abandoned import queue_again
 from ranksearch.study.at_work import at_work
 
 from ..servers import MariaDB
@@ -183,6 +185,26 @@ def test_what_was_written_before_the_answer_was_lost_is_not_an_error(
     assert study.trials[0].value == 0.5
     with pytest.raises(UpdateFinishedTrialError):  # another's end is not taken for one's own
         storage.set_trial_state_values(trial._trial_id, TrialState.FAIL)
+
+
+def test_what_was_queued_again_before_the_answer_was_lost_is_queued_once(
+    database: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    study = make(database.url)
+    study.enqueue_trial({"x": 0.5})
+    study.tell(study.ask(), state=TrialState.FAIL)
+    lost, commit, cut = study.trials[0], sqlalchemy.orm.Session.commit, [False]
+
+    def cut_off(self: sqlalchemy.orm.Session) -> None:
+        commit(self)
+        if not cut[0]:
+            cut[0] = True
+            raise sqlalchemy.exc.OperationalError("COMMIT", {}, Exception("server closed the connection"))
+
+    monkeypatch.setattr(sqlalchemy.orm.Session, "commit", cut_off)
+    assert queue_again(study, lost)
+    assert cut[0]
+    assert [t.state for t in study.trials] == [TrialState.FAIL, TrialState.WAITING]
 
 
 def test_patience_ends(database: Any, monkeypatch: pytest.MonkeyPatch) -> None:
