@@ -14,7 +14,7 @@ from ranksearch.errors import StorageError
 from ranksearch.study import Ledger, open_storage
 
 #: what is minutes in the product is seconds here: no test outlasts a grace of five minutes
-SHORTER = {"HEARTBEAT": 1, "GRACE": 8, "PATIENCE": 6.0, "LONGEST_PAUSE": 1.0, "DEADLINE": 1.5}
+SHORTER = {"HEARTBEAT": 1, "GRACE": 8, "PATIENCE": 6.0, "LONGEST_PAUSE": 1.0, "DEADLINE": 1.5, "HELD": 2.0}
 
 WORKER = f"""
 import sys
@@ -81,10 +81,11 @@ class Crew:
         """Looks after the workers until the condition holds."""
         until = time.monotonic() + seconds
         while not condition():
-            logs = "\n".join(self.log(p)[-500:] for p in self.alive)
-            assert time.monotonic() < until, f"{self.ledger.counts()} after {seconds} s; {self.codes}\n{logs}"
+            if time.monotonic() > until:
+                logs = "\n".join(self.log(p)[-500:] for p in self.alive)
+                raise AssertionError(f"{self.ledger.counts()} after {seconds} s; {self.codes}\n{logs}")
             self.look()
-            time.sleep(0.05)
+            time.sleep(0.2)
 
     def rest(self, seconds: float) -> None:
         """So long nothing new happens to them."""
