@@ -163,9 +163,9 @@ def seconds_of_trial(session: Session, point: ClosedFormPoint, seconds_per_point
     return trained.seconds_per_step * recipe.steps + 2 * seconds_per_point  # milestones are measured too
 
 
-def upkeep(session: Session) -> list[str]:
-    """What every session begins with, done by one process at a time: queues lost trials that nobody queued again, and
-    the study file's baselines that are not there yet, each that takes a ratio at several over the range.
+def enqueue_baselines(session: Session) -> list[str]:
+    """Queues the study file's baselines that are not there yet, in one process at a time; each that takes a ratio at
+    several over the range.
 
     Returns:
         What was left out, and why: a ratio that a baseline cannot reach.
@@ -178,11 +178,10 @@ def upkeep(session: Session) -> list[str]:
         return {o: c for o, c in plans.items() if not ledger.is_queued("baselines", o)}
 
     def work() -> None:
-        ledger.repair()
         for origin, configuration in missing().items():
             ledger.enqueue_plan(configuration, schedule, recipe, origin)
 
-    ledger.once("upkeep", lambda: not (missing() or ledger.orphaned), work)
+    ledger.once("queueing", lambda: not missing(), work)
     return left_out
 
 

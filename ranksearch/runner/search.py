@@ -8,7 +8,7 @@ from ..records import StudyHistory
 from ..study import StudyFile, reaching
 from .confirm import confirm
 from .elastic_stage import elastic_stage, seconds_of_training
-from .founding import join_study, upkeep
+from .founding import enqueue_baselines, join_study
 from .launcher import run_workers
 from .progress import Pace, display, duration, summary
 from .screening import screen_stage, seconds_left
@@ -57,7 +57,7 @@ def prepare(session: Session, budget: Budget, console: Console, workers: int = 1
     """What comes before the trials, each done by one process for all: what an earlier session left behind, the
     baselines' queue, the elastic adapter, the screen."""
     session.ledger.reap()
-    for reason in upkeep(session):
+    for reason in enqueue_baselines(session):
         console.print(f"not run: {reason}", highlight=False, soft_wrap=True)
     estimate(session, console)
     elastic_stage(session, console, until=budget.deadline)

@@ -3,7 +3,6 @@
 import os
 import socket
 import warnings
-from datetime import datetime, timedelta
 from functools import cache
 from typing import Any
 
@@ -78,22 +77,13 @@ def queue_again(study: optuna.Study, trial: FrozenTrial, lost: bool = True) -> b
     Returns:
         Whether it was queued: not where it was lost too often, or before anything was chosen.
     """
-    again = _again(trial, lost)
-    if again is None:
-        return False
-    values, attributes = again
-    study.enqueue_trial(values, user_attrs=attributes)
-    return True
-
-
-def _again(trial: FrozenTrial, lost: bool) -> tuple[dict[str, Any], dict[str, Any]] | None:
-    """Values and attributes of a trial's successor, if it is to have one."""
     retries = trial.user_attrs.get("retries", 0) + lost
     values = {**trial.system_attrs.get("fixed_params", {}), **trial.params}
     kept = {k: v for k, v in trial.user_attrs.items() if k in ("origin", "plan")}
     if retries > RETRIES or not (values or kept):
-        return None
-    return values, {**kept, "retry_of": trial.number, "retries": retries}
+        return False
+    study.enqueue_trial(values, user_attrs={**kept, "retry_of": trial.number, "retries": retries})
+    return True
 
 
 def reap(study: optuna.Study) -> list[int]:
@@ -117,37 +107,26 @@ def reap(study: optuna.Study) -> list[int]:
     return ended
 
 
-def orphans(study: optuna.Study, worker: Worker | None = None, age: float = 0.0) -> list[FrozenTrial]:
-    """Trials that failed without a reason and have no successor: who ended them had no time to queue them again.
+def reconcile(study: optuna.Study, worker: Worker | None = None) -> list[int]:
+    """Queues again what failed without a reason and has no successor: who ended it had no time to, or is about to; the
+    storage gives a lost trial one successor only.
 
     Args:
         worker: whose trials; everybody's by default.
-        age: seconds since they failed, at least: who ended one a moment ago may be queueing it just now.
-    """
-    trials, latest = study.get_trials(deepcopy=False), datetime.now() - timedelta(seconds=age)
-    succeeded = {t.user_attrs.get("retry_of") for t in trials}
-    lost = [t for t in trials if t.state == TrialState.FAIL and "reason" not in t.user_attrs]
-    return [
-        t
-        for t in lost
-        if t.number not in succeeded
-        and worker in (None, worker_of(t))
-        and t.datetime_complete is not None
-        and t.datetime_complete <= latest
-        and _again(t, lost=worker_of(t) != Worker.current()) is not None
-    ]
-
-
-def reconcile(study: optuna.Study, worker: Worker | None = None, age: float = 0.0) -> list[int]:
-    """Queues the :func:`orphans` again; for one process at a time.
 
     Returns:
         Numbers of the failed trials that were queued again.
     """
-    found = orphans(study, worker, age)
-    for trial in found:
-        queue_again(study, trial, lost=worker_of(trial) != Worker.current())
-    return [t.number for t in found]
+    trials = study.get_trials(deepcopy=False)
+    succeeded = {t.user_attrs.get("retry_of") for t in trials}
+    lost = [t for t in trials if t.state == TrialState.FAIL and "reason" not in t.user_attrs]
+    return [
+        t.number
+        for t in lost
+        if t.number not in succeeded
+        and worker in (None, worker_of(t))
+        and queue_again(study, t, lost=worker_of(t) != Worker.current())
+    ]
 
 
 def hand_back(study: optuna.Study) -> list[int]:

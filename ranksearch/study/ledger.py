@@ -37,9 +37,7 @@ ROOMS: dict[Room, str] = {
 
 QUEUES: tuple[Room, ...] = ("trials", "baselines")  # rooms that workers take trials from
 
-REPAIR = 60.0  # seconds after which a lost trial that was not queued again never will be
-
-Stage = Literal["founding", "upkeep", "elastic", "screening"]  # what one process does for all
+Stage = Literal["founding", "queueing", "elastic", "screening"]  # what one process does for all
 T = TypeVar("T")
 
 
@@ -239,19 +237,11 @@ class Ledger:
         return StudyHistory(study=record, elastic=self.elastic, screen=screened, **found)
 
     def reap(self) -> int:
-        """Ends and queues again the trials whose worker is gone; to be called between two trials.
+        """Ends and queues again the trials whose worker is gone, and what an earlier reaper left half done; to be
+        called between two trials.
 
         Returns:
-            How many trials it ended.
+            How many trials it ended or repaired.
         """
-        return sum(len(abandoned.reap(self.study(room))) for room in QUEUES)
-
-    @property
-    def orphaned(self) -> bool:
-        """Whether a trial was ended as lost, and never queued again."""
-        return any(abandoned.orphans(self.study(room), age=REPAIR) for room in QUEUES)
-
-    def repair(self) -> None:
-        """Queues such trials again; to be called in a turn (:meth:`once`)."""
-        for room in QUEUES:
-            abandoned.reconcile(self.study(room), age=REPAIR)
+        studies = [self.study(room) for room in QUEUES]
+        return sum(len(abandoned.reap(study)) + len(abandoned.reconcile(study)) for study in studies)

@@ -17,6 +17,7 @@ from sqlalchemy.orm import Session
 
 from .abandoned import GRACE, Worker, queue_again
 from .deadline import DEADLINE, Deadlines
+from .greeting import greet
 from .patience import PATIENCE, make_patient
 
 HEARTBEAT = 30  # seconds between two beats of a running trial
@@ -37,7 +38,7 @@ class SharedStorage(RDBStorage):
         with self.deadlines.within(DEADLINE):
             super().__init__(
                 url.replace("{", "{{").replace("}", "}}"),  # Optuna formats the URL
-                engine_kwargs={**engine_options, "pool_events": self.deadlines.events},
+                engine_kwargs={**engine_options, "pool_events": [*self.deadlines.events, (greet(url), "connect")]},
                 heartbeat_interval=HEARTBEAT,
                 grace_period=GRACE,
                 heartbeat_stale_trial_callback=_lost,

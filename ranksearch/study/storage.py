@@ -4,7 +4,7 @@ import random
 import sqlite3
 import time
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -42,13 +42,6 @@ CONNECTIONS: dict[str, dict[str, Any]] = {
         "prepare_threshold": None,  # prepared statements belong to one connection: PgBouncer hands out others
     },
     "mysql+pymysql": {"connect_timeout": 10, "read_timeout": 60, "write_timeout": 60},
-}
-
-#: heartbeats are written in the session's zone: one that all share, and without a summer time that makes all look old
-UTC: dict[str, str] = {
-    "postgresql": "SET TIME ZONE 'UTC'",
-    "mysql": "SET time_zone = '+00:00'",
-    "mariadb": "SET time_zone = '+00:00'",
 }
 
 
@@ -150,19 +143,7 @@ def _open(url: str, options: dict[str, Any]) -> SharedStorage:
         storage = SharedStorage(url, options)
     if storage.engine.name in ("mysql", "mariadb"):
         make_fit(storage.engine)
-    if storage.engine.name in UTC:
-        sqlalchemy.event.listen(storage.engine, "connect", _in_utc(UTC[storage.engine.name]))
-        storage.engine.dispose()  # what was connected before
     return storage
-
-
-def _in_utc(statement: str) -> Callable[[Any, Any], None]:
-    def connected(connection: Any, record: Any) -> None:
-        with connection.cursor() as cursor:
-            cursor.execute(statement)
-        connection.commit()
-
-    return connected
 
 
 def _answers(url: str, options: dict[str, Any]) -> bool:

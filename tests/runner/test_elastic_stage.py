@@ -23,7 +23,7 @@ from ranksearch.runner.artifacts import file_digest
 from ranksearch.runner.elastic_file import ADAPTER
 from ranksearch.runner.elastic_stage import elastic_stage, slice_measurement
 from ranksearch.runner.finetune import finetune
-from ranksearch.runner.founding import found_study, upkeep
+from ranksearch.runner.founding import enqueue_baselines, found_study
 from ranksearch.runner.results import opened_file
 from ranksearch.runner.session import BASES, Session, open_session
 from ranksearch.runner.trial import run_trial, untrained
@@ -133,7 +133,7 @@ def test_nothing_is_trained_where_no_trial_starts_from_it(opened: Open) -> None:
 
 def test_baselines_start_from_the_decomposition(opened: Open) -> None:
     session = opened(search={"baselines": ["uniform"]})
-    upkeep(session)
+    enqueue_baselines(session)
     plans = [t.user_attrs["plan"] for t in session.ledger.study("baselines").trials]
     assert {p["recipe"]["init"] for p in plans} == {"decomposition"}
     assert session.variables.default_training()[1].init == "elastic"

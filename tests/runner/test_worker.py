@@ -10,7 +10,7 @@ from rich.console import Console
 
 from ranksearch.front import front, trial_table
 from ranksearch.records import StudyHistory
-from ranksearch.runner.founding import found_study, upkeep
+from ranksearch.runner.founding import enqueue_baselines, found_study
 from ranksearch.runner.progress import Display, Pace
 from ranksearch.runner.results import opened_file
 from ranksearch.runner.session import Session, open_session
@@ -98,7 +98,7 @@ def test_who_comes_too_late_for_the_last_baseline_draws_none(
     path = write(training={"images": 128}, search={"baselines": ["evbmf"]})
     session = open_session(opened_file(path, {}))
     found_study(session)
-    upkeep(session)
+    enqueue_baselines(session)
     counts = session.ledger.counts("baselines")
     assert counts.waiting == 1
     assert run_baselines(session, Budget(4), Meddling(lambda: None, 0)) == ""

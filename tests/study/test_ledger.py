@@ -232,7 +232,7 @@ def test_a_study_older_than_a_room_gets_it_when_it_is_needed(
     assert len(ledger.history().finished("confirmations")) == 1
 
 
-def test_reaping_covers_every_room(ledger: Ledger, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_reaping_covers_every_room(ledger: Ledger) -> None:
     gone = {"worker": msgspec.structs.replace(Worker.current(), pid=2**22 + 1).plain, "origin": "baseline"}
     for room in ("trials", "baselines"):
         running = optuna.trial.create_trial(state=optuna.trial.TrialState.RUNNING, user_attrs=gone)
@@ -241,13 +241,8 @@ def test_reaping_covers_every_room(ledger: Ledger, monkeypatch: pytest.MonkeyPat
     assert [ledger.counts(room).waiting for room in ("trials", "baselines")] == [1, 1]
     failed = ledger.study().trials[1]
     ledger.storage.set_trial_state_values(failed._trial_id, optuna.trial.TrialState.FAIL)
+    assert ledger.reap() == 1
     assert ledger.reap() == 0
-    assert not ledger.orphaned  # who ended it may be about to queue it again
-    monkeypatch.setattr("ranksearch.study.ledger.REPAIR", 0.0)
-    assert ledger.orphaned
-    ledger.repair()
-    assert not ledger.orphaned
-    assert ledger.counts().waiting == 1
 
 
 def test_the_shared_training_is_booked_once(ledger: Ledger, url: str) -> None:

@@ -21,6 +21,7 @@ from ranksearch.records import StudyRecord
 from ranksearch.study import Ledger, SharedStorage, Worker, open_storage, reaching, run_one
 from ranksearch.study.abandoned import queue_again
 from ranksearch.study.at_work import at_work
+from ranksearch.study.patience import is_outage
 
 from ..servers import MariaDB
 from .test_ledger import MAKER
@@ -205,6 +206,23 @@ def test_what_was_queued_again_before_the_answer_was_lost_is_queued_once(
     assert queue_again(study, lost)
     assert cut[0]
     assert [t.state for t in study.trials] == [TrialState.FAIL, TrialState.WAITING]
+
+
+def test_a_client_that_falls_silent_in_mid_transaction_holds_nobody_up(
+    database: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    study = make(database.url)
+    monkeypatch.setattr("ranksearch.study.greeting.HELD", 1.0)
+    frozen = open_storage(database.url)
+    with frozen.engine.connect() as connection:
+        connection.execute(sqlalchemy.text("SELECT * FROM studies FOR UPDATE"))  # as whoever asks for a trial does
+        began = time.monotonic()
+        assert study.ask().number == 0
+        assert time.monotonic() - began < 20
+        with pytest.raises(sqlalchemy.exc.DBAPIError) as broken:
+            connection.execute(sqlalchemy.text("SELECT 1"))
+    assert is_outage(broken.value)
+    assert len(frozen.get_all_trials(study._study_id)) == 1  # it goes on
 
 
 def test_patience_ends(database: Any, monkeypatch: pytest.MonkeyPatch) -> None:
