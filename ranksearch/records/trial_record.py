@@ -121,6 +121,11 @@ class TrialRecord(msgspec.Struct, frozen=True, kw_only=True):
     def key(self) -> str:
         return trial_key(self.configuration, self.schedule, self.recipe)
 
+    @property
+    def run(self) -> str:
+        """Names a run: what is measured, and the seed."""
+        return f"{self.key}-{self.seed}"
+
 
 def trial_key(configuration: RankConfiguration, schedule: DecaySchedule, recipe: Recipe) -> str:
     """Names what a trial measures: equal keys mean the same ranks, schedule and recipe."""

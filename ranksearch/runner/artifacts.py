@@ -115,10 +115,9 @@ class Artifacts:
             with self._reaching():
                 self.remote.remove(self.prefix + name)
 
-    @contextmanager
-    def checkpoint(self, name: str) -> Iterator[tuple[Path, Callable[[], None]]]:
-        """A file that is written again and again: fetched first where there is one, and sent on by the second value
-        whenever that is called and it has changed; what is left of it, on leaving without an error, is removed."""
+    def checkpoint(self, name: str) -> tuple[Path, Callable[[], None]]:
+        """A file that is written again and again, fetched first where there is one; the second value sends it on
+        whenever it is called and the file has changed. Who needs it no more removes it."""
         path = self.get(name) or self.path(name)
         path.parent.mkdir(parents=True, exist_ok=True)
         sent = _changed(path)
@@ -129,8 +128,7 @@ class Artifacts:
                 self._upload(name)
                 sent = now
 
-        yield path, send
-        self.remove(name)
+        return path, send
 
     def _upload(self, name: str) -> None:
         if self.remote:

@@ -19,6 +19,7 @@ from .progress import duration
 from .session import Session
 from .tables import closed_form_line
 
+CHECKPOINT = "elastic.checkpoint"
 CHECKPOINT_EVERY = 250  # steps
 SHOW_EVERY = 30  # seconds between two lines on its progress
 SHOWN = 4  # slices of the closed-form front that are measured and printed in the end
@@ -81,47 +82,48 @@ def train_elastic(session: Session, console: Console) -> None:
             yield
 
     recipe, shows = section.recipe(steps), progress_lines(console)
-    with session.artifacts.checkpoint("elastic.checkpoint") as (checkpoint, send):
+    checkpoint, send = session.artifacts.checkpoint(CHECKPOINT)
 
-        def on_step(done: int, of: int) -> None:
-            send()
-            shows(done, of)
+    def on_step(done: int, of: int) -> None:
+        send()
+        shows(done, of)
 
-        try:
-            trained = fine_tune(
-                network,
-                subject.splits.train,
-                recipe,
-                NO_DECAY,
-                task=subject.task,
-                teacher=subject.network,
-                seed=trial_seed(study.search.seed, "elastic"),
-                precision=subject.precision,
-                device=subject.device,
-                passes=passes,
-                settings={"slices": f"{section.slices} around {' '.join(c.digest for c in slices.closed_form)}"},
-                checkpoint=checkpoint,
-                checkpoint_every=CHECKPOINT_EVERY,
-                on_step=on_step,
-            )
-        except NonFiniteError as error:
-            told = str(error).replace("training.", "elastic.")
-            raise NonFiniteError(f"elastic adapter: {told}; or elastic.steps = 0, without it") from None
-        if ledger.elastic is not None:  # it was frozen meanwhile, and another took its turn
-            return
-        elastic = Elastic.of(network)
-        record = ElasticRecord(
-            recipe=recipe,
-            slices=section.slices,
-            images=images,
-            seconds=trained.seconds,
-            trainable_params=trained.trainable_params,
-            peak_memory=trained.peak_memory,
-            digest=write_elastic(network, session.artifacts),
-            outputs=sample_outputs(subject, elastic),
-            machine=subject.machine,
+    try:
+        trained = fine_tune(
+            network,
+            subject.splits.train,
+            recipe,
+            NO_DECAY,
+            task=subject.task,
+            teacher=subject.network,
+            seed=trial_seed(study.search.seed, "elastic"),
+            precision=subject.precision,
+            device=subject.device,
+            passes=passes,
+            settings={"slices": f"{section.slices} around {' '.join(c.digest for c in slices.closed_form)}"},
+            checkpoint=checkpoint,
+            checkpoint_every=CHECKPOINT_EVERY,
+            on_step=on_step,
         )
-        ledger.book_elastic(record)
+    except NonFiniteError as error:
+        told = str(error).replace("training.", "elastic.")
+        raise NonFiniteError(f"elastic adapter: {told}; or elastic.steps = 0, without it") from None
+    if ledger.elastic is not None:  # it was frozen meanwhile, and another took its turn
+        return
+    elastic = Elastic.of(network)
+    record = ElasticRecord(
+        recipe=recipe,
+        slices=section.slices,
+        images=images,
+        seconds=trained.seconds,
+        trainable_params=trained.trainable_params,
+        peak_memory=trained.peak_memory,
+        digest=write_elastic(network, session.artifacts),
+        outputs=sample_outputs(subject, elastic),
+        machine=subject.machine,
+    )
+    ledger.book_elastic(record)
+    session.artifacts.remove(CHECKPOINT)
     console.print(
         f"elastic adapter: trained in {duration(trained.seconds)}; its slices, without a step of their own:",
         highlight=False,

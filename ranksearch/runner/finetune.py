@@ -1,20 +1,24 @@
 """Full-length fine-tuning of chosen configurations, several seeds, beside a dense control with equal epochs.
 
 Selection is over: training uses train + search, as the literature does, and the test split is read
-once per finished run. Never a best epoch: the last one counts.
+once per finished run. Never a best epoch: the last one counts. Each run is a job that any worker may take.
 """
 
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
 import msgspec
+from rich.console import Console
 
-from ..export import save_compressed
 from ..layers import Dense, RankConfiguration
 from ..records import NO_DECAY, RankFile, Recipe, TrialRecord, require_fit
+from ..study import Planned
+from .finalist import network_name
+from .progress import Pace, display
 from .session import Session
 from .subject import Subject
-from .trial import Plan, run_trial
+from .trial import Plan
+from .worker import Budget, RepeatedFailureError, run_queue
 
 CONTROL = "dense control"
 
@@ -56,46 +60,48 @@ def finetune(
     seeds: int,
     changes: Mapping[str, float | str],
     folder: Path,
-    on_step: Callable[[Plan, int, int], None] | None = None,
+    on_step: Callable[[Plan, int, int], None] = lambda plan, done, of: None,
 ) -> list[TrialRecord]:
-    """Trains all runs that are not finished yet and records them in the study's finalists.
+    """Queues all runs that are not finished or queued yet, as jobs of the study's finalists, and works on them beside
+    any other worker until none is left.
 
-    Writes ``folder/KEY.checkpoint`` after each epoch, which the same call resumes from, and for each
-    compressed network ``folder/KEY.safetensors``, which is the measured one.
+    Writes for each compressed network ``folder/RUN.safetensors``, which is the measured one.
 
     Raises:
         StudyFileError: before any training: a file starts from the elastic adapter, and the study has none.
+        RepeatedFailureError: runs failed, in this worker or another; says why.
     """
-    subject, records = session.subject, []
-    todo = list(plans(subject, files, epochs=epochs, seeds=seeds, changes=changes))  # refuses before training any
-    for plan, _ in todo:
-        session.start(plan.recipe.init)
-    finished = session.ledger.history().finished("finalists")
-    earlier = {f"{r.key}-{r.seed}": r for r in (t.record for t in finished) if r}
-    folder.mkdir(parents=True, exist_ok=True)
+    ledger = session.ledger
+    jobs: dict[str, tuple[Planned, str]] = {}
+    todo = list(plans(session.subject, files, epochs=epochs, seeds=seeds, changes=changes))
     for plan, ranks in todo:
-        run = f"{plan.key}-{plan.seed}"
-        record = earlier.get(run)
-        if record is None:
-            checkpoint = folder / f"{run}.checkpoint"
-            network, bases = session.start(plan.recipe.init)
-            compressed, record = run_trial(
-                subject,
-                bases,
-                plan,
-                session.form,
-                network=network,
-                stage=subject.final_stage,
-                checkpoint=checkpoint,
-                on_step=(lambda done, of, plan=plan: on_step(plan, done, of)) if on_step else None,  # type: ignore[misc]
+        session.start(plan.recipe.init)  # refuses before training any
+        job = Planned(plan.configuration, plan.schedule, plan.recipe, plan.seed, ranks)
+        jobs.setdefault(plan.run, (job, plan.origin))
+
+    def missing() -> list[tuple[Planned, str]]:
+        there = {session.planned(job, origin).run for origin, job in ledger.plans("finalists", failed=False)}
+        return [job for run, job in jobs.items() if run not in there]
+
+    def work() -> None:
+        for job in missing():
+            ledger.enqueue_plan("finalists", *job)
+
+    ledger.once("queueing", lambda: not missing(), work)
+    folder.mkdir(parents=True, exist_ok=True)
+    counts = ledger.counts("finalists")
+    with display(Console(quiet=True), finalists=Pace(counts.claimed, counts.finished)) as shows:
+        run_queue(session, "finalists", Budget(0), shows, on_step)
+    records = []
+    for plan, ranks in todo:
+        found = ledger.find(plan.run, "finalists")
+        if found is None or found.record is None:
+            failed = [t.reason for t in ledger.history().finalists if t.state == "failed" and t.reason]
+            raise RepeatedFailureError(
+                f"{plan.origin}, seed {plan.seed}, has no result: {failed[-1] if failed else ''}"
             )
-            if ranks is not None and compressed is not None:
-                measured = msgspec.structs.replace(
-                    ranks, measured=record.measured, recipe=plan.recipe, form=session.form
-                )
-                save_compressed(compressed, measured, folder / f"{run}.safetensors")
-            session.ledger.add("finalists", record)
-            checkpoint.unlink(missing_ok=True)
-            earlier[run] = record
-        records.append(record)
+        records.append(found.record)
+        path = folder / network_name(plan)
+        if ranks is not None and not path.exists() and (stored := session.artifacts.get(network_name(plan))):
+            path.write_bytes(stored.read_bytes())
     return records

@@ -14,7 +14,7 @@ from ..errors import BudgetError, NonFiniteError
 from ..layers import RankConfiguration, network_cost
 from ..progressive import attach, fine_tune
 from ..records import ClosedFormPoint, Measurement, StudyRecord
-from ..study import Ledger, StudyFile, open_storage, settings
+from ..study import Ledger, Planned, StudyFile, open_storage, settings
 from .session import METHOD_VERSION, Session, open_session, store_bases
 from .subject import Subject
 from .tables import closed_form_line, layers_table, left_dense_table
@@ -175,11 +175,12 @@ def enqueue_baselines(session: Session) -> list[str]:
     recipe = msgspec.structs.replace(recipe, init="decomposition")  # what others have is no adapter trained for us
 
     def missing() -> dict[str, RankConfiguration]:
-        return {o: c for o, c in plans.items() if not ledger.is_queued("baselines", o)}
+        there = {origin for origin, _ in ledger.plans("baselines", failed=True)}
+        return {origin: configuration for origin, configuration in plans.items() if origin not in there}
 
     def work() -> None:
         for origin, configuration in missing().items():
-            ledger.enqueue_plan(configuration, schedule, recipe, origin)
+            ledger.enqueue_plan("baselines", Planned(configuration, schedule, recipe), origin)
 
     ledger.once("queueing", lambda: not missing(), work)
     return left_out

@@ -1,10 +1,11 @@
 """``ranksearch search``: the first minute, the trials, the baselines; run again, it goes on."""
 
 import time
+from collections.abc import Sequence
 
 from rich.console import Console
 
-from ..records import StudyHistory
+from ..records import Room, StudyHistory
 from ..study import StudyFile, reaching
 from .confirm import confirm
 from .elastic_stage import elastic_stage, seconds_of_training
@@ -13,7 +14,7 @@ from .launcher import run_workers
 from .progress import Pace, display, duration, summary
 from .screening import screen_stage, seconds_left
 from .session import Session
-from .worker import Budget, run_baselines, search_trials
+from .worker import Budget, run_queue, search_trials
 
 
 def search_study(
@@ -46,9 +47,11 @@ def search_study(
         return conclude(session, budget, console, seeds)
 
 
-def run_session(session: Session, budget: Budget, console: Console) -> None:
+def run_session(
+    session: Session, budget: Budget, console: Console, queues: Sequence[Room] = ("baselines",)
+) -> None:  # fmt: skip
     """Works on a study in this process, to its budget; says why it ended, if early."""
-    for ended in work(session, budget, console):
+    for ended in work(session, budget, console, queues):
         if ended:
             console.print(f"stopped: {ended}", highlight=False, soft_wrap=True)
 
@@ -73,13 +76,15 @@ def conclude(session: Session, budget: Budget, console: Console, seeds: int = 0)
     return history
 
 
-def work(session: Session, budget: Budget, console: Console) -> list[str]:
-    """What one worker does: trials, then baselines. Returns why each ended, if early."""
+def work(session: Session, budget: Budget, console: Console, queues: Sequence[Room] = ("baselines",)) -> list[str]:
+    """What one worker does: trials, then what is queued. Returns why each ended, if early."""
     with display(console, trials=Pace(budget.trials, session.ledger.counts().finished)) as shows:
         ended = [search_trials(session, budget, shows)]
-    counts = session.ledger.counts("baselines")
-    with display(console, baselines=Pace(counts.claimed, counts.finished)) as shows:
-        return [*ended, run_baselines(session, budget, shows)]
+    for room in queues:
+        counts = session.ledger.counts(room)
+        with display(console, **{room: Pace(counts.claimed, counts.finished)}) as shows:
+            ended.append(run_queue(session, room, budget, shows))
+    return ended
 
 
 def estimate(session: Session, console: Console) -> None:

@@ -1,7 +1,7 @@
 """One process's hold on a study: its subject, error tables, variables and books."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from math import floor
 
@@ -15,7 +15,7 @@ from ..layers import ErrorTable, Form, RankConfiguration
 from ..progressive import Elastic, QuickLook
 from ..records import CheapStage, DecaySchedule, Recipe, StudyRecord, trial_key, trial_seed
 from ..records.recipe import Init
-from ..study import Ledger, StudyFile, Variables, fingerprint, open_storage, require_same, settings
+from ..study import Ledger, Planned, StudyFile, Variables, fingerprint, open_storage, require_same, settings
 from .artifacts import Artifacts, file_digest
 from .elastic_file import read_elastic
 from .looks import quick_looks
@@ -105,6 +105,11 @@ class Session:
             recipe = msgspec.structs.replace(recipe, init="decomposition")
         seed = trial_seed(self.study.search.seed, trial_key(configuration, schedule, recipe))
         return Plan(configuration, schedule, recipe, seed, origin)
+
+    def planned(self, job: Planned, origin: str) -> Plan:
+        """The plan of a job that no variables express, with its own seed where it has one."""
+        plan = self.plan(job.configuration, job.schedule, job.recipe, origin)
+        return plan if job.seed is None else replace(plan, seed=job.seed)
 
     @property
     def fingerprint(self) -> dict[str, str]:

@@ -31,8 +31,8 @@ def show_status(study: StudyFile, console: Console) -> None:
         shown.add_row(room, f"{of.finished} of {budget}", *map(str, numbers))
     console.print(shown)
     alive = [one for one in working if not one.gone]
-    trials, baselines = counts["trials"], counts["baselines"]
-    left = max(0, study.search.trials - trials.finished) + baselines.running + baselines.waiting
+    queued = sum(of.running + of.waiting for room, of in counts.items() if room != "trials")
+    left = max(0, study.search.trials - counts["trials"].finished) + queued
     seconds = pace([t for room in QUEUES for t in history.ended(room)])
     if not left:
         console.print("finished: the budget is met", highlight=False)

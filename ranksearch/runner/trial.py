@@ -44,6 +44,11 @@ class Plan:
         """Names what it measures, whatever the seed."""
         return trial_key(self.configuration, self.schedule, self.recipe)
 
+    @property
+    def run(self) -> str:
+        """Names the run, seed included."""
+        return f"{self.key}-{self.seed}"
+
 
 def run_trial(
     subject: Subject,

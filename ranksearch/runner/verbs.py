@@ -30,13 +30,13 @@ SHOW_EVERY = 10  # seconds between two lines on the steps of a long training
 
 
 def work_on(study: StudyFile, *, cpus: int | None, share: int, device: str | None, console: Console) -> None:
-    """One more worker, with or without others: the first to come makes the study."""
+    """One more worker, with or without others: the first to come makes the study; finalists are trained last."""
     use_cores(cpus, share)
     budget = Budget.of(study.search)
     with reaching(study.storage_url):
         session = join_study(study, device=device, console=console)
         prepare(session, budget, console)
-        run_session(session, budget, console)
+        run_session(session, budget, console, ("baselines", "finalists"))
 
 
 def show_layers(study: StudyFile, device: str | None, console: Console) -> None:

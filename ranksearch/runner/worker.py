@@ -1,19 +1,21 @@
 """A worker: check the budget, run one trial, again; the database holds the truth, this process nothing."""
 
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import optuna
 from optuna.samplers import BaseSampler
 
 from ..errors import MetricError, NonFiniteError, RanksearchError
+from ..records import TrialRecord
 from ..study import Room, SearchSection, origin_of, planned, run_one, sampler
+from .finalist import forget, run_finalist
 from .hopeless import judge
 from .progress import Display
 from .session import Session
 from .take_away import rank_file
-from .trial import run_trial
+from .trial import Plan, run_trial
 
 IDLE = 1.0  # seconds between two looks of a worker that waits for the others' last trials
 COPIES_IN_A_ROW = 5  # after so many known configurations the next one is drawn at random
@@ -113,67 +115,103 @@ def search_trials(session: Session, budget: Budget, display: Display) -> str:
             return f"{EXHAUSTED} proposals in a row had been measured before: the space seems exhausted"
 
 
-def run_baselines(session: Session, budget: Budget, display: Display) -> str:
-    """Runs the queued baselines to the end of their queue, or of the time; returns why it ended, if early."""
+def run_queue(
+    session: Session,
+    room: Room,
+    budget: Budget,
+    display: Display,
+    on_step: Callable[[Plan, int, int], None] = lambda plan, done, of: None,
+) -> str:
+    """Runs the queued baselines, or finalists, to the end of their queue or of the time.
+
+    Args:
+        on_step: called with a plan, its steps done and in all.
+
+    Returns:
+        Why it ended, if early.
+    """
     ledger, failures = session.ledger, 0
     while True:
         ledger.reap()
-        counts = ledger.counts("baselines")
+        counts = ledger.counts(room)
         if not counts.waiting + counts.running:
             return ""
         if time.monotonic() >= budget.deadline:
-            return f"the time is over, {counts.waiting} baselines are left"
+            return f"the time is over, {counts.waiting} {room} are left"
         if not counts.waiting:
             time.sleep(IDLE)
             continue
-        failures = _in_a_row(failures, _run_one(session, None, display, "baselines"))
+        failures = _in_a_row(failures, _run_one(session, None, display, room, on_step))
 
 
-def _run_one(session: Session, proposer: BaseSampler | None, display: Display, room: Room) -> Outcome:
+def _run_one(
+    session: Session,
+    proposer: BaseSampler | None,
+    display: Display,
+    room: Room,
+    on_step: Callable[[Plan, int, int], None] = lambda plan, done, of: None,
+) -> Outcome:
     """Runs one trial from its variables, or its plan, to its values."""
-    ledger = session.ledger
+    ledger, began = session.ledger, time.perf_counter()
     study = ledger.study(room, proposer)
-    number, record, began, asked = -1, None, time.perf_counter(), 0.0
+    number, asked = -1, 0.0
+    measured: list[tuple[Plan, TrialRecord]] = []
 
     def objective(trial: optuna.Trial) -> Sequence[float]:
-        nonlocal number, record, asked
-        number = trial.number
-        given = planned(trial)
-        if room == "baselines" and not given:
+        nonlocal number, asked
+        number, given = trial.number, planned(trial)
+        if room != "trials" and not given:
             raise optuna.TrialPruned  # another worker took the last of the queue, and Optuna made a trial for us
-        decoded = (
-            (given.configuration, given.schedule, given.recipe)
+        plan = (
+            session.planned(given, origin_of(trial))
             if given
-            else session.variables.decode(session.variables.suggest(trial))
+            else session.plan(*session.variables.decode(session.variables.suggest(trial)), origin=origin_of(trial))
         )
         asked = time.perf_counter() - began
-        plan = session.plan(*decoded, origin=origin_of(trial))
-        earlier = ledger.find(plan.key, room)
-        if earlier:
+        if earlier := ledger.find(plan.run if room == "finalists" else plan.key, room):
             return ledger.copy(trial, earlier)
-        start, bases = session.start(plan.recipe.init)
-        network, record = run_trial(
-            session.subject,
-            bases,
-            plan,
-            session.form,
-            network=start,
-            on_step=display.step,
-            hopeless=judge(session, plan),
-            looks=session.looks if room == "trials" else None,
-        )
-        if network is not None and room == "trials":
-            history = ledger.history()
-            session.store.keep(record, network, rank_file(history.study, number, record), history)
+
+        def stepped(done: int, of: int) -> None:
+            display.step(done, of)
+            on_step(plan, done, of)
+
+        if room == "finalists":
+            record = run_finalist(session, plan, given.ranks if given else None, stepped)
+        else:
+            record = _run_short(session, plan, room, number, stepped)
+        measured.append((plan, record))
         return ledger.finish(trial, record)
 
     if not run_one(study, objective, catch=TRANSIENT):
         return Outcome(failed=study.get_trials(deepcopy=False)[number].user_attrs.get("reason", ""))
-    if record is not None:
+    for plan, record in measured:
+        if room == "finalists":
+            forget(session, plan)
         history = ledger.history()
         session.store.prune(history, ledger.find)
         display.finished(history, record, number, room)
-    return Outcome(copy=record is None, asking=asked, seconds=time.perf_counter() - began)
+    return Outcome(copy=not measured, asking=asked, seconds=time.perf_counter() - began)
+
+
+def _run_short(
+    session: Session, plan: Plan, room: Room, number: int, on_step: Callable[[int, int], None]
+) -> TrialRecord:
+    """A trial of the search, or a baseline; the network of one that joins the front is kept."""
+    start, bases = session.start(plan.recipe.init)
+    network, record = run_trial(
+        session.subject,
+        bases,
+        plan,
+        session.form,
+        network=start,
+        on_step=on_step,
+        hopeless=judge(session, plan),
+        looks=session.looks if room == "trials" else None,
+    )
+    if network is not None and room == "trials":
+        history = session.ledger.history()
+        session.store.keep(record, network, rank_file(history.study, number, record), history)
+    return record
 
 
 def _in_a_row(failures: int, outcome: Outcome) -> int:

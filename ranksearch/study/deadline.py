@@ -11,6 +11,7 @@ from weakref import WeakSet
 
 DEADLINE = 60.0  # seconds that one operation may take at first; a repeated one may take twice as long each time
 LOOK = 0.25  # seconds between two looks of the watch
+IDLE = 5.0  # seconds without an operation after which the watch ends
 
 
 class Deadlines:
@@ -46,17 +47,23 @@ class Deadlines:
 
     def _start(self) -> None:
         with self._lock:
-            if self._watch is None or not self._watch.is_alive():
+            if self._watch is None:
                 self._watch = threading.Thread(target=self._look, name="deadlines", daemon=True)
                 self._watch.start()
 
     def _look(self) -> None:
-        while True:
+        idle = 0.0
+        while idle < IDLE:
             time.sleep(LOOK)
-            now = time.monotonic()
-            if any(until < now for until in list(self._until.values())):
+            now, until = time.monotonic(), list(self._until.values())
+            idle = 0.0 if until else idle + LOOK
+            if any(overdue < now for overdue in until):
                 for connection in list(self._connections):
                     break_off(connection)
+        with self._lock:
+            self._watch = None
+        if self._until:  # something began in this moment
+            self._start()
 
 
 def break_off(connection: Any) -> None:

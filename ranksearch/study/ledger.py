@@ -15,8 +15,7 @@ from optuna.study import StudyDirection
 from optuna.trial import FrozenTrial, TrialState
 
 from ..errors import StudyFileError
-from ..layers import RankConfiguration
-from ..records import DecaySchedule, ElasticRecord, Recipe, Room, StudyHistory, StudyRecord, Trial, TrialRecord
+from ..records import ElasticRecord, Room, StudyHistory, StudyRecord, Trial, TrialRecord
 from . import abandoned
 from .at_work import AtWork, at_work
 from .counts import Counts
@@ -35,7 +34,7 @@ ROOMS: dict[Room, str] = {
     "finalists": "/finalists",
 }
 
-QUEUES: tuple[Room, ...] = ("trials", "baselines")  # rooms that workers take trials from
+QUEUES: tuple[Room, ...] = ("trials", "baselines", "finalists")  # rooms that workers take trials from
 
 Stage = Literal["founding", "queueing", "elastic", "screening"]  # what one process does for all
 T = TypeVar("T")
@@ -52,7 +51,7 @@ class Ledger:
     def __init__(self, storage: SharedStorage, name: str) -> None:
         self.storage, self.name = storage, name
         self._known: dict[Room, dict[int, Trial]] = {room: {} for room in ROOMS}  # by number, what is over
-        self._measured: dict[Room, dict[str, int]] = {room: {} for room in ROOMS}  # trial key → number
+        self._measured: dict[Room, dict[str, int]] = {room: {} for room in ROOMS}  # key → number
         self._keyed: dict[Room, int] = dict.fromkeys(ROOMS, 0)  # how many of the known were asked for their key
 
     @cached_property
@@ -137,29 +136,25 @@ class Ledger:
 
     def enqueue(self, values: Mapping[str, Any], origin: str) -> bool:
         """Queues a trial with these values of all variables; not twice from the same origin."""
-        return self._enqueue("trials", dict(values), origin)
-
-    def is_queued(self, room: Room, origin: str) -> bool:
-        """Whether a room has a trial of this origin."""
-        return any(t.user_attrs.get("origin") == origin for t in self._trials(room))
-
-    def enqueue_plan(
-        self, configuration: RankConfiguration, schedule: DecaySchedule, recipe: Recipe, origin: str
-    ) -> bool:
-        """Queues a baseline; not twice from the same origin, though its ranks may differ between machines."""
-        plan = msgspec.to_builtins(Planned(configuration, schedule, recipe))
-        return self._enqueue("baselines", {}, origin, plan=plan)
-
-    def _enqueue(self, room: Room, values: dict[str, Any], origin: str, **attributes: Any) -> bool:
-        study = self.study(room)
+        study = self.study()
         for trial in study.get_trials(deepcopy=False):
             if trial.system_attrs.get("fixed_params") == values and trial.user_attrs.get("origin") == origin:
                 return False
-        study.enqueue_trial(values, user_attrs={"origin": origin, **attributes})
+        study.enqueue_trial(dict(values), user_attrs={"origin": origin})
         return True
 
+    def enqueue_plan(self, room: Room, plan: Planned, origin: str) -> None:
+        """Queues a trial without variables; to be called in a turn (:meth:`once`) where others may do the same."""
+        self.study(room).enqueue_trial({}, user_attrs={"origin": origin, "plan": msgspec.to_builtins(plan)})
+
+    def plans(self, room: Room, *, failed: bool) -> list[tuple[str, Planned]]:
+        """Origin and plan of all trials of a room that are finished, running or queued, or ``failed`` too."""
+        left_out = () if failed else (TrialState.FAIL,)
+        trials = [t for t in self._trials(room) if t.state not in left_out and "plan" in t.user_attrs]
+        return [(t.user_attrs["origin"], msgspec.convert(t.user_attrs["plan"], Planned)) for t in trials]
+
     def add(self, room: Room, record: TrialRecord) -> None:
-        """Books a finished run in a room without a queue: confirmations, finalists."""
+        """Books a finished run in a room without a queue: confirmations."""
         trial = optuna.trial.create_trial(
             values=list(self.values(record)), user_attrs={"record": msgspec.to_builtins(record)}
         )
@@ -197,12 +192,14 @@ class Ledger:
         return tuple(self.study().metric_names or ())
 
     def find(self, key: str, room: Room = "trials") -> Trial | None:
-        """The trial of a room that measured this :func:`ranksearch.records.trial_key`, if one did."""
+        """The trial of a room that measured this :func:`ranksearch.records.trial_key`, if one did; of the finalists,
+        this :attr:`TrialRecord.run`."""
         known, measured = self._known[room], self._measured[room]
         rows(self._trials(room), known)
         for trial in islice(known.values(), self._keyed[room], None):  # a key takes its time: once per trial
-            if trial.state == "complete" and trial.record and trial.record.copy_of is None:
-                measured.setdefault(trial.record.key, trial.number)
+            record = trial.record
+            if trial.state == "complete" and record and record.copy_of is None:
+                measured.setdefault(record.run if room == "finalists" else record.key, trial.number)
         self._keyed[room] = len(known)
         return known.get(measured.get(key, -1))
 

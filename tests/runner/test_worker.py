@@ -14,7 +14,7 @@ from ranksearch.runner.founding import enqueue_baselines, found_study
 from ranksearch.runner.progress import Display, Pace
 from ranksearch.runner.results import opened_file
 from ranksearch.runner.session import Session, open_session
-from ranksearch.runner.worker import EXHAUSTED, Budget, RepeatedFailureError, run_baselines, search_trials
+from ranksearch.runner.worker import EXHAUSTED, Budget, RepeatedFailureError, run_queue, search_trials
 
 Command = Callable[..., Any]
 Read = Callable[[Path], StudyHistory]
@@ -101,11 +101,11 @@ def test_who_comes_too_late_for_the_last_baseline_draws_none(
     enqueue_baselines(session)
     counts = session.ledger.counts("baselines")
     assert counts.waiting == 1
-    assert run_baselines(session, Budget(4), Meddling(lambda: None, 0)) == ""
+    assert run_queue(session, "baselines", Budget(4), Meddling(lambda: None, 0)) == ""
     seen = iter([counts] * 4)  # as another worker saw it just before the first took it, four times
     now = session.ledger.counts
     monkeypatch.setattr(session.ledger, "counts", lambda room: next(seen, None) or now(room))
-    assert run_baselines(session, Budget(4), Meddling(lambda: None, 0)) == ""
+    assert run_queue(session, "baselines", Budget(4), Meddling(lambda: None, 0)) == ""
     rows = history_of(path).baselines
     assert [(t.state, t.record.origin) for t in rows if t.record] == [("complete", "baseline evbmf")]
     assert [t.state for t in rows if not t.record] == ["stopped"] * 4

@@ -1,0 +1,57 @@
+"""One full-length training of a chosen configuration, or of the dense control: resumed wherever it stopped."""
+
+from collections.abc import Callable
+
+import msgspec
+
+from ..export import save_compressed
+from ..records import RankFile, TrialRecord
+from .session import Session
+from .trial import Plan, run_trial
+
+OnStep = Callable[[int, int], None]
+
+
+def run_finalist(session: Session, plan: Plan, ranks: RankFile | None, on_step: OnStep) -> TrialRecord:
+    """Trains on train + search, measures on test, and stores the measured network among the study's artifacts.
+
+    A checkpoint lies there after each epoch, from which any machine goes on; :func:`forget` removes it.
+
+    Args:
+        ranks: of the configuration; None for the dense control, whose network is not kept.
+    """
+    network, bases = session.start(plan.recipe.init)
+    checkpoint, send = session.artifacts.checkpoint(_checkpoint(plan))
+
+    def stepped(done: int, of: int) -> None:
+        send()
+        on_step(done, of)
+
+    compressed, record = run_trial(
+        session.subject,
+        bases,
+        plan,
+        session.form,
+        network=network,
+        stage=session.subject.final_stage,
+        checkpoint=checkpoint,
+        on_step=stepped,
+    )
+    if ranks is not None and compressed is not None:
+        told = msgspec.structs.replace(ranks, measured=record.measured, recipe=plan.recipe, form=session.form)
+        session.artifacts.put(network_name(plan), lambda path: save_compressed(compressed, told, path))
+    return record
+
+
+def forget(session: Session, plan: Plan) -> None:
+    """Removes a run's checkpoint, once its result is safe."""
+    session.artifacts.remove(_checkpoint(plan))
+
+
+def network_name(plan: Plan) -> str:
+    """Of a run's compressed network among the artifacts."""
+    return f"{plan.run}.safetensors"
+
+
+def _checkpoint(plan: Plan) -> str:
+    return f"{plan.run}.checkpoint"
