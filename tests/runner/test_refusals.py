@@ -73,6 +73,17 @@ def test_a_storage_that_cannot_be_reached_is_worth_another_try(
         refused(ranksearch(verb, write(), "--storage", "sqlite:///folder.db"), "cannot be reached", code=75)
 
 
+@pytest.mark.parametrize("scheme", ["postgresql", "mysql"])
+@pytest.mark.parametrize("verb", ["search", "worker", "status", "report"])
+def test_a_server_that_cannot_be_reached_is_told_without_its_password(
+    verb: str, scheme: str, write: Command, ranksearch: Command
+) -> None:
+    left = ranksearch(verb, write(), "--storage", f"{scheme}://me:p%40ss:w/rd@127.0.0.1:1/db")
+    refused(left, "://me:***@127.0.0.1:1/db cannot be reached", code=75)
+    for secret in ("p@ss", "p%40ss", "w/rd", "w%2Frd"):
+        assert secret not in left.out + left.err
+
+
 def test_a_storage_that_goes_away_in_the_middle(
     write: Command, ranksearch: Command, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

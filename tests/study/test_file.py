@@ -136,10 +136,10 @@ def _without_none(value: Any) -> Any:
 
 
 def test_settings_hold_everything_and_read_back(make_study: Callable[..., StudyFile]) -> None:
-    study = make_study(search={"storage": "postgresql://me:secret@host/db"})
+    study = make_study(search={"storage": "postgresql://me:p%40ss:w/rd@host/db"})
     plain = settings(study)
     assert plain["search"]["storage"] == "postgresql://me:***@host/db"
-    assert "secret" not in repr(plain)
+    assert "ss:w" not in repr(plain)
     assert plain["ranks"]["form"] == "pivoted"
     assert plain["training"]["images"] == 6400
     assert plain["schedule"]["shape"] == ["none", "linear"]
