@@ -96,7 +96,7 @@ def test_a_storage_that_goes_away_in_the_middle(
     refused(ranksearch("search", write(**QUICK)), "bars.db cannot be reached", "the same command goes on", code=75)
 
 
-@pytest.mark.parametrize("verb", ["report", "front", "export", "worker"])
+@pytest.mark.parametrize("verb", ["report", "front", "export", "status"])
 def test_a_study_that_was_never_started(verb: str, write: Command, ranksearch: Command) -> None:
     refused(ranksearch(verb, write()), "`ranksearch search` makes it")
     assert ranksearch("search", write(network={"weights": "none"})).code == 2  # leaves a database without a study
