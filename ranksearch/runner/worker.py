@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 import optuna
 from optuna.samplers import BaseSampler
+from torch import nn
 
 from ..errors import MetricError, NonFiniteError, RanksearchError
 from ..records import TrialRecord
@@ -168,17 +169,24 @@ def _run_one(
             else session.plan(*session.variables.decode(session.variables.suggest(trial)), origin=origin_of(trial))
         )
         asked = time.perf_counter() - began
-        if earlier := ledger.find(plan.run if room == "finalists" else plan.key, room):
+        key = plan.run if room == "finalists" else plan.key
+        if earlier := ledger.find(key, room):
             return ledger.copy(trial, earlier)
 
         def stepped(done: int, of: int) -> None:
             display.step(done, of)
             on_step(plan, done, of)
 
+        network = None
         if room == "finalists":
             record = run_finalist(session, plan, given.ranks if given else None, stepped)
         else:
-            record = _run_short(session, plan, room, number, stepped)
+            network, record = _run_short(session, plan, room, stepped)
+        if earlier := ledger.find(key, room):  # another was at it at the same time, and quicker: it counts once
+            return ledger.copy(trial, earlier)
+        if network is not None and room == "trials":
+            history = ledger.history()
+            session.store.keep(record, network, rank_file(history.study, number, record), history)
         measured.append((plan, record))
         return ledger.finish(trial, record)
 
@@ -194,11 +202,11 @@ def _run_one(
 
 
 def _run_short(
-    session: Session, plan: Plan, room: Room, number: int, on_step: Callable[[int, int], None]
-) -> TrialRecord:
-    """A trial of the search, or a baseline; the network of one that joins the front is kept."""
+    session: Session, plan: Plan, room: Room, on_step: OnStep
+) -> tuple[nn.Module | None, TrialRecord]:  # fmt: skip
+    """A trial of the search, or a baseline."""
     start, bases = session.start(plan.recipe.init)
-    network, record = run_trial(
+    return run_trial(
         session.subject,
         bases,
         plan,
@@ -208,10 +216,6 @@ def _run_short(
         hopeless=judge(session, plan),
         looks=session.looks if room == "trials" else None,
     )
-    if network is not None and room == "trials":
-        history = session.ledger.history()
-        session.store.keep(record, network, rank_file(history.study, number, record), history)
-    return record
 
 
 def _in_a_row(failures: int, outcome: Outcome) -> int:

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from optuna.trial import TrialState
 from rich.console import Console
 
 from ranksearch.front import front, trial_table
@@ -14,7 +15,7 @@ from ranksearch.runner.founding import enqueue_baselines, found_study
 from ranksearch.runner.progress import Display, Pace
 from ranksearch.runner.results import opened_file
 from ranksearch.runner.session import Session, open_session
-from ranksearch.runner.worker import EXHAUSTED, Budget, RepeatedFailureError, run_queue, search_trials
+from ranksearch.runner.worker import EXHAUSTED, Budget, RepeatedFailureError, _run_one, run_queue, search_trials
 
 Command = Callable[..., Any]
 Read = Callable[[Path], StudyHistory]
@@ -90,6 +91,21 @@ def test_trials_given_up_to_another_worker_are_no_failures(made: Session, caplog
     assert search_trials(made, Budget(2), Meddling(given_up, 4)) == ""
     assert made.ledger.counts().finished == 2
     assert made.ledger.counts().failed == 4
+
+
+def test_what_two_workers_measure_at_once_counts_once(made: Session) -> None:
+    study = made.ledger.study()
+    values = study.get_trials(deepcopy=False)[0].system_attrs["fixed_params"]
+
+    def meanwhile() -> None:
+        for waiting in study.get_trials(deepcopy=False, states=(TrialState.WAITING,)):
+            study._storage.set_trial_state_values(waiting._trial_id, TrialState.FAIL)
+        made.ledger.enqueue(values, "the same from elsewhere")
+        assert not _run_one(open_session(made.study), None, Meddling(lambda: None, 0), "trials").copy
+
+    assert search_trials(made, Budget(1), Meddling(meanwhile, 1)) == ""
+    counts = made.ledger.counts()
+    assert (counts.finished, counts.copies) == (1, 1)
 
 
 def test_who_comes_too_late_for_the_last_baseline_draws_none(
