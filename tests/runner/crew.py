@@ -14,7 +14,14 @@ from ranksearch.errors import StorageError
 from ranksearch.study import Ledger, open_storage
 
 #: what is minutes in the product is seconds here: no test outlasts a grace of five minutes
-SHORTER = {"HEARTBEAT": 1, "GRACE": 8, "PATIENCE": 6.0, "LONGEST_PAUSE": 1.0, "DEADLINE": 1.5, "HELD": 2.0}
+SHORTER = {
+    "HEARTBEAT": 2,
+    "GRACE": 15,
+    "PATIENCE": 10.0,
+    "LONGEST_PAUSE": 1.0,
+    "DEADLINE": 4.0,
+    "HELD": 3.0,
+}
 
 WORKER = f"""
 import sys

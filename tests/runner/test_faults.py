@@ -23,10 +23,11 @@ from ranksearch.records import StudyHistory
 from ranksearch.runner.founding import found_study
 from ranksearch.runner.results import opened_file
 from ranksearch.runner.session import Session, open_session
+from ranksearch.runner.take_away import rank_file
 from ranksearch.runner.trial import run_trial
 
 from ..study.forwarding import Forwarder
-from ..study.test_postgresql import outage
+from ..study.test_servers import outage
 from .crew import GRACE, Crew
 
 Write = Callable[..., Path]
@@ -83,7 +84,7 @@ def test_eight_workers_and_every_fault(
             pass
 
     def cut_off() -> None:
-        with forwarder.silence(chance.uniform(2, 4), keeps=chance.random() < 0.5):
+        with forwarder.silence(chance.uniform(2, 6), keeps=chance.random() < 0.5):
             pass
 
     faults = [crew.kill, crew.kill, crew.terminate, restart, cut_off]
@@ -177,12 +178,13 @@ def require_front(history: StudyHistory, session: Session, chance: random.Random
     """The front is that of the recorded configurations, each as it is measured here, one after the other."""
     records = [t.record for t in history.finished() if t.record and not t.record.failure]
     points = {tuple(r.objectives(history.study.objectives)) for r in records}
-    front = [t.record for t in history.front() if t.record]
-    of_front = [tuple(r.objectives(history.study.objectives)) for r in front]
+    front = [(t.number, t.record) for t in history.front() if t.record]
+    of_front = [tuple(r.objectives(history.study.objectives)) for _, r in front]
     assert len(set(of_front)) == len(front)
     assert set(of_front) == {p for p in points if not any(dominates(other, p) for other in points)}
-    for record in chance.sample(front, min(3, len(front))):
-        assert session.store.path(record.key).exists()
+    for number, record in front:
+        session.store.find(number, rank_file(history.study, number, record))  # raises where it is not kept
+    for _, record in chance.sample(front, min(3, len(front))):
         plan = session.plan(record.configuration, record.schedule, record.recipe)
         assert plan.seed == record.seed
         start, bases = session.start(plan.recipe.init)
