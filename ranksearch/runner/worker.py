@@ -11,7 +11,7 @@ from torch import nn
 from ..errors import MetricError, NonFiniteError, RanksearchError
 from ..records import TrialRecord
 from ..study import Room, SearchSection, origin_of, planned, run_one, sampler
-from .finalist import forget, run_finalist
+from .finalist import OnStep, forget, run_finalist
 from .hopeless import judge
 from .progress import Display
 from .session import Session
