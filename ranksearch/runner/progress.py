@@ -88,6 +88,7 @@ class Display:
                 f"{summary(history)}",
                 highlight=False,
                 soft_wrap=True,
+                markup=False,
             )
 
     def step(self, done: int, of: int) -> None:

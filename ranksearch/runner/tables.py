@@ -77,7 +77,7 @@ def front_table(
     """
     further = ("further seeds", "still on front") if confirmed else ()
     made = table(
-        f"Pareto front of {history.study.name} on the search split (dense {history.study.dense.accuracy:.2%})",
+        f"Pareto front of {escape(history.study.name)} on the search split (dense {history.study.dense.accuracy:.2%})",
         *("trial", "accuracy", *further, "ratio, pivoted", "ratio, plain", "MAC ratio", "params", "decay", "lr"),
     )
     for number, r in rows:
@@ -111,7 +111,7 @@ def finalists_table(records: Iterable[TrialRecord]) -> Table:
             escape(r.origin),
             f"{r.recipe.lr:.3g}",
             str(r.seed),
-            r.failure or f"{r.measured.accuracy:.2%}",
+            escape(r.failure) or f"{r.measured.accuracy:.2%}",
             f"{r.pivoted.compression_ratio:.2f}×",
             f"{r.plain.compression_ratio:.2f}×",
             f"{r.counted.mac_ratio:.2f}×",

@@ -12,6 +12,8 @@ import psutil
 from optuna.exceptions import ExperimentalWarning, UpdateFinishedTrialError
 from optuna.trial import FrozenTrial, TrialState
 
+from .printable import printable
+
 GRACE = (
     300  # seconds without a beat after which another host's trial counts as abandoned; longer than any outage survived
 )
@@ -65,7 +67,7 @@ def _worker(pid: int) -> Worker:
 def worker_of(trial: FrozenTrial) -> Worker | None:
     """Who runs or ran a trial; ``None`` where it was killed before it could say."""
     plain = trial.user_attrs.get("worker")
-    return None if plain is None else msgspec.convert(plain, Worker)
+    return None if plain is None else msgspec.convert(printable(plain), Worker)
 
 
 def queue_again(study: optuna.Study, trial: FrozenTrial, lost: bool = True) -> bool:

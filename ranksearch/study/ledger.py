@@ -22,6 +22,7 @@ from .counts import Counts
 from .once import once
 from .one_trial import Stopped
 from .planned import Planned, origin_of
+from .printable import printable
 from .rows import rows
 from .screen_ledger import ScreenLedger
 from .shared_storage import SharedStorage
@@ -82,13 +83,14 @@ class Ledger:
         attributes = self._attributes
         if not attributes.get("ready"):
             raise StudyFileError(f"study {self.name!r} has not been started yet: `ranksearch search` makes it")
-        return msgspec.convert(attributes["record"], StudyRecord)
+        record = msgspec.convert(printable(attributes["record"]), StudyRecord)
+        return msgspec.structs.replace(record, name=self.name)  # files are named after it
 
     @property
     def elastic(self) -> ElasticRecord | None:
         """The shared training of the elastic adapter, where it is over or was found not to pay."""
         found = self._attributes.get("elastic")
-        return None if found is None else msgspec.convert(found, ElasticRecord)
+        return None if found is None else msgspec.convert(printable(found), ElasticRecord)
 
     def book_elastic(self, record: ElasticRecord) -> None:
         """Books the shared training; a study's trials start from what is booked first."""

@@ -8,6 +8,7 @@ from optuna.trial import FrozenTrial, TrialState
 
 from ..records import Trial, TrialRecord
 from ..records.study_record import State
+from .printable import printable
 
 STATES: dict[TrialState, State] = {
     TrialState.COMPLETE: "complete",
@@ -38,7 +39,7 @@ def row(trial: FrozenTrial, successor: int | None = None) -> Trial:
     """One trial; ``successor`` is the number of the one that repeats it."""
     reason = ""
     if trial.state == TrialState.FAIL:
-        reason = trial.user_attrs.get("reason", "its worker was stopped or lost")
+        reason = printable(trial.user_attrs.get("reason", "its worker was stopped or lost"))
         reason += f"; queued again as trial {successor}" if successor is not None else ""
     return Trial(
         number=trial.number,
@@ -53,7 +54,7 @@ def row(trial: FrozenTrial, successor: int | None = None) -> Trial:
 def record_of(trial: FrozenTrial) -> TrialRecord | None:
     """The record of a trial that finished, or was stopped."""
     plain = trial.user_attrs.get("record")
-    return msgspec.convert(plain, TrialRecord) if plain and trial.state in OVER else None
+    return msgspec.convert(printable(plain), TrialRecord) if plain and trial.state in OVER else None
 
 
 def _utc(time: datetime | None) -> datetime | None:

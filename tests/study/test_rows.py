@@ -6,8 +6,11 @@ from datetime import UTC, datetime, timedelta
 import msgspec
 import optuna
 import pytest
+from optuna.trial import TrialState
 
-from ranksearch.records import TrialRecord
+from ranksearch.records import StudyRecord, TrialRecord
+from ranksearch.study import Ledger, open_storage
+from ranksearch.study.abandoned import worker_of
 from ranksearch.study.rows import row, rows
 
 
@@ -69,3 +72,17 @@ def test_a_stopped_trial_keeps_its_record(make_record: Callable[..., TrialRecord
     trial.set_user_attr("record", msgspec.to_builtins(record))
     study.tell(trial, state=optuna.trial.TrialState.PRUNED)
     assert (row(study.trials[0]).state, row(study.trials[0]).record) == ("stopped", record)
+
+
+def test_nothing_in_a_database_commands_a_terminal(study_record: StudyRecord, url: str) -> None:
+    ledger = Ledger(open_storage(url), "small")
+    ledger.create(msgspec.structs.replace(study_record, name="../elsewhere", protocol=("\x1b]0;title\x07",)))
+    assert ledger.record.name == "small"  # files are named after it
+    assert ledger.record.protocol == ("�]0;title�",)
+    lost = {"reason": "\x1b[2J[red]gone\u202e", "worker": {"host": "\x9b1m", "pid": 1, "started": 0.0}}
+    ledger.study().add_trial(optuna.trial.create_trial(state=TrialState.FAIL, user_attrs=lost))
+    (trial,) = ledger.history().trials
+    assert trial.reason == "�[2J[red]gone�"
+    worker = worker_of(ledger.study().trials[0])
+    assert worker is not None
+    assert worker.host == "�1m"
