@@ -14,6 +14,7 @@ from rich.console import Console
 from .errors import RanksearchError
 
 HANDED_BACK = 128 + signal.SIGTERM
+NOTICES = (signal.SIGTERM, *([signal.SIGUSR1] if hasattr(signal, "SIGUSR1") else []))
 
 app = typer.Typer(
     help="Search the ranks of a low-rank compressed network: a Pareto front of accuracy against size.",
@@ -219,7 +220,12 @@ def evaluate(
 
 
 def _leave(signal_number: int, frame: FrameType | None) -> None:
-    """SIGTERM, and the SIGUSR1 by which schedulers give notice, leave like Ctrl-C does, handing the trial back."""
+    """SIGTERM, and the SIGUSR1 by which schedulers give notice, leave like Ctrl-C does, handing the trial back.
+
+    Once: a scheduler signals every process of a job, and a parent passes on what it gets.
+    """
+    for notice in NOTICES:
+        signal.signal(notice, signal.SIG_IGN)
     raise SystemExit(HANDED_BACK)
 
 
@@ -228,7 +234,7 @@ def main() -> None:
 
     Exit codes: 0 done, 2 refused, 75 storage unreachable, 130 Ctrl-C, 143 told to stop by SIGTERM or SIGUSR1.
     """
-    for notice in (signal.SIGTERM, *([signal.SIGUSR1] if hasattr(signal, "SIGUSR1") else [])):
+    for notice in NOTICES:
         signal.signal(notice, _leave)
     logging.basicConfig(format="%(message)s", stream=sys.stdout)
     logging.getLogger("ranksearch.runner").setLevel(logging.INFO)

@@ -89,3 +89,18 @@ def test_a_stopped_search_hands_its_trial_back(
     assert "running" not in {t.state for t in before.trials}
     assert [t.state for t in before.trials].count("waiting") == 6 - len(before.finished())  # seeds, all of them
     goes_on(path, before, ranksearch, history_of)
+
+
+@pytest.mark.slow
+def test_told_to_stop_again_and_again_it_hands_its_trial_back_all_the_same(
+    write: Command, start: Start, history_of: Read
+) -> None:
+    """A scheduler signals every process of a job, and its script, or a launcher, passes on what it gets."""
+    path = write(training=LONG, search={"trials": 5})
+    process = start("search", path)
+    until_one_runs(path, process)
+    while process.poll() is None:
+        process.terminate()
+        time.sleep(0.002)
+    assert (process.returncode, process.communicate()[1]) == (143, "")
+    assert "running" not in {t.state for t in history_of(path).trials}
