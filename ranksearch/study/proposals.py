@@ -55,7 +55,8 @@ class Proposals:
             warnings.simplefilter("ignore", ExperimentalWarning)
             self._study.sampler = self._sampler()
             self._asked = self._study.ask(self.space)
-        return dict(self._asked.params)
+        # at an upper bound NSGA-II's are NumPy's, which no JSON takes
+        return {name: float(v) if isinstance(v, float) else v for name, v in self._asked.params.items()}
 
     def tell(self, objectives: tuple[float, float]) -> None:
         """What the candidate asked for last reached."""

@@ -68,3 +68,12 @@ def test_many_candidates_evolve_from_the_best_before(monkeypatch: pytest.MonkeyP
     assert max(g for g in generations if g is not None) >= 4
     late = [abs(t.params["x"]) for t in made._study.get_trials(deepcopy=False)[40:]]
     assert sum(late) / len(late) < 0.3  # uniform draws have a half
+
+
+def test_what_evolves_is_of_plain_floats(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(proposals, "MANY", 10)
+    made = Proposals(dict.fromkeys("xy", FloatDistribution(-1, 1)), seed=0, first=[{"x": 1.0, "y": 1.0}])
+    for _ in range(100):
+        values = made.ask()
+        assert {type(value) for value in values.values()} == {float}
+        made.tell((values["x"], values["y"]))
