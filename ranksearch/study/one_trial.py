@@ -8,6 +8,7 @@ from optuna.exceptions import UpdateFinishedTrialError
 
 from ..errors import NonFiniteError, StorageError
 from .abandoned import hand_back
+from .patience import is_outage
 
 
 class Stopped(optuna.TrialPruned):
@@ -53,7 +54,8 @@ def run_one(
             raise
         except Exception as error:
             raised.append(error)
-            trial.set_user_attr("reason", f"{type(error).__name__}: {error}"[:1000])
+            if not is_outage(error):  # which is no reason to give the trial up
+                trial.set_user_attr("reason", f"{type(error).__name__}: {error}"[:1000])
             raise
         returned.append(trial.number)
         return values

@@ -27,6 +27,7 @@ class Waits(Protocol):
     engine: sqlalchemy.Engine
     deadlines: Deadlines
     missed: float  # when the server last did not answer, by time.monotonic()
+    outage: float | None  # since when it has not answered; None where it does
 
 
 S = TypeVar("S", bound=Waits)
@@ -41,30 +42,34 @@ def is_outage(error: BaseException) -> bool:
 
 
 def patient(method: Callable[Concatenate[S, P], R]) -> Callable[Concatenate[S, P], R]:
-    """Repeats a storage's method through an outage of its server, for :data:`PATIENCE` seconds, each attempt with a
-    deadline.
+    """Repeats a storage's method through an outage of its server, for :data:`PATIENCE` seconds from where that began,
+    whatever else was asked meanwhile; each attempt with a deadline.
 
     What broke off may have been written all the same: a method that is not its own repetition has to see to that.
     """
 
     @wraps(method)
     def waiting(storage: S, *args: P.args, **kwargs: P.kwargs) -> R:
-        until, pause, allowed = 0.0, 0.2, DEADLINE
+        until, pause, allowed = None, 0.2, DEADLINE
         while True:
             try:
                 with storage.deadlines.within(allowed):
-                    return method(storage, *args, **kwargs)
+                    found = method(storage, *args, **kwargs)
             except (StorageInternalError, sql_errors.SQLAlchemyError) as error:
                 if storage.engine.name == "sqlite" or not is_outage(error):
                     raise
                 storage.missed = now = time.monotonic()
-                if not until:
-                    until = now + PATIENCE
+                if storage.outage is None:
+                    storage.outage = now
                     log.warning("the database does not answer; waiting up to %.0f s for it", PATIENCE)
-                elif now > until:
+                until = until or storage.outage + PATIENCE
+                if now > until:
                     raise
                 time.sleep(pause)
                 pause, allowed = min(2 * pause, LONGEST_PAUSE), 2 * allowed
+            else:
+                storage.outage = None
+                return found
 
     return waiting
 

@@ -32,6 +32,7 @@ class SharedStorage(RDBStorage):
     """
 
     missed = float("-inf")
+    outage: float | None = None
 
     def __init__(self, url: str, engine_options: Mapping[str, Any]) -> None:
         self.deadlines = Deadlines()

@@ -4,7 +4,7 @@ import subprocess
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +19,7 @@ from optuna.trial import TrialState
 from ranksearch.errors import StorageError
 from ranksearch.records import StudyRecord
 from ranksearch.study import Ledger, SharedStorage, Worker, open_storage, reaching, run_one
-from ranksearch.study.abandoned import queue_again
+from ranksearch.study.abandoned import queue_again, reap
 from ranksearch.study.at_work import at_work
 from ranksearch.study.patience import is_outage
 
@@ -234,6 +234,28 @@ def test_patience_ends(database: Any, monkeypatch: pytest.MonkeyPatch) -> None:
         with pytest.raises(StorageError, match="the same command goes on later"), reaching(database.url):
             storage.get_all_trials(study._study_id)
         assert 1 <= time.monotonic() - began < 6
+
+
+def test_an_outage_that_ends_patience_ends_it_once_and_fails_no_trial(
+    database: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    study = make(database.url)
+    monkeypatch.setattr("ranksearch.study.patience.PATIENCE", 2.0)
+    down = ExitStack()
+
+    def objective(trial: optuna.Trial) -> tuple[float]:
+        trial.suggest_float("x", 0, 1)
+        down.enter_context(outage(database.server, 15))
+        return (trial.suggest_float("y", 0, 1),)  # asked of a server that is not there
+
+    began = time.monotonic()
+    with down:
+        with pytest.raises(StorageError), reaching(database.url):
+            run_one(study, objective)
+        assert time.monotonic() - began < 10  # not again for the reason, for the trial's end, …
+    assert [t.state for t in study.trials] == [TrialState.RUNNING]
+    reap(study)
+    assert [t.state for t in study.trials] == [TrialState.FAIL, TrialState.WAITING]
 
 
 def test_the_servers_own_refusals_are_not_waited_for(database: Any) -> None:
