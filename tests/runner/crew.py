@@ -35,6 +35,9 @@ from ranksearch.cli import main
 main()
 """
 
+HURRIED = (sys.executable, "-c", WORKER)
+UNHURRIED = (sys.executable, "-m", "ranksearch")
+
 GRACE = SHORTER["GRACE"] + 3 * SHORTER["HEARTBEAT"]  # after which another worker has taken a frozen one's trial
 RESTARTED = (-signal.SIGKILL, StorageError.exit_code)  # exit codes after which an engine starts another worker
 PRINTED = re.compile(r"^trial (\d+): \d+/\d+  ([\d.]+%) at ", re.MULTILINE)
@@ -48,11 +51,14 @@ class Crew:
         url: by which the workers reach the database.
         direct: by which this process does, whatever happens on the way of the others.
         ground: where the workers run, and find the network's module.
+        program: as which they run, :data:`HURRIED` or :data:`UNHURRIED`.
         chance: decides who is hit.
     """
 
-    def __init__(self, path: Path, url: str, direct: str, ground: Path, chance: random.Random) -> None:
-        self.path, self.ground, self.chance = path, ground, chance
+    def __init__(
+        self, path: Path, url: str, direct: str, ground: Path, chance: random.Random, program: tuple[str, ...]
+    ) -> None:
+        self.path, self.ground, self.chance, self.program = path, ground, chance, program
         self.environment = os.environ | {"RANKSEARCH_STORAGE": url, "OMP_NUM_THREADS": "1"}
         self.ledger = Ledger(open_storage(direct), path.stem)
         self.processes: list[subprocess.Popen[bytes]] = []
@@ -61,7 +67,7 @@ class Crew:
 
     def start(self, number: int = 1) -> None:
         for _ in range(number):
-            command = [sys.executable, "-c", WORKER, "worker", str(self.path), "--cpus", "1"]
+            command = [*self.program, "worker", str(self.path), "--cpus", "1"]
             log = self.path.with_name(f"worker-{len(self.processes)}.log")
             with log.open("wb") as output:
                 self.processes.append(
