@@ -100,7 +100,16 @@ def search(
     study: StudyPath,
     trials: Trials = None,
     minutes: Minutes = None,
-    workers: Annotated[int | None, typer.Option(min=1, help="local processes that share out the cores")] = None,
+    workers: Annotated[int | None, typer.Option(min=1, help="how many; local ones share out the cores")] = None,
+    launcher: Annotated[Literal["local", "ray"], typer.Option(help="what places the workers")] = "local",
+    address: Annotated[
+        str | None, typer.Option(help="Ray: HOST:PORT of a cluster of which this machine is a node, or auto")
+    ] = None,
+    cpus_per_worker: Annotated[float | None, typer.Option(help="Ray: 1 unless given; threads, too")] = None,
+    gpus_per_worker: Annotated[
+        float | None, typer.Option(help="Ray: 0.5 lets two share one; none unless given")
+    ] = None,
+    memory_per_worker: Annotated[str | None, typer.Option(help="Ray: 4GiB, say, to place workers by")] = None,
     confirm: Annotated[
         int, typer.Option(min=0, help="then train every point of the front again with so many further seeds; 2, say")
     ] = 0,
@@ -109,10 +118,15 @@ def search(
     device: Device = None,
 ) -> None:
     """Run a study, or resume it: the same command goes on where it stopped."""
+    from .runner.placement import Placement, size
+
+    memory = size(memory_per_worker) if memory_per_worker else None
+    placement = Placement(launcher, address, cpus_per_worker, gpus_per_worker, memory)
+
     from .runner.search import search_study
 
     file = _study(study, trials=trials, minutes=minutes, storage=storage, sampler=sampler)
-    search_study(file, device=device, workers=workers, seeds=confirm, console=_console())
+    search_study(file, device=device, workers=workers, placement=placement, seeds=confirm, console=_console())
 
 
 @app.command()

@@ -32,6 +32,7 @@ GATES = {
     "tensorly": {"decomposition/hooi.py"},
     "safetensors": {"networks", "decomposition/bases_file.py", "export"},
     "typer": {"cli"},
+    "ray": {"runner/ray_cluster.py", "runner/ray_launcher.py"},
 }
 
 

@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Sequence
+from typing import Any
 
 from rich.console import Console
 
@@ -10,20 +11,30 @@ from ..study import StudyFile, reaching
 from .confirm import confirm
 from .elastic_stage import elastic_stage, seconds_of_training
 from .founding import enqueue_baselines, join_study
-from .launcher import run_workers
+from .launcher import LAUNCHERS, run_workers
+from .placement import Placement
 from .progress import Pace, display, duration, summary
 from .screening import screen_stage, seconds_left
 from .session import Session
 from .worker import Budget, run_queue, search_trials
 
+LOCAL = Placement()
+
 
 def search_study(
-    study: StudyFile, *, device: str | None = None, workers: int | None = None, seeds: int = 0, console: Console
+    study: StudyFile,
+    *,
+    device: str | None = None,
+    workers: int | None = None,
+    placement: Placement = LOCAL,
+    seeds: int = 0,
+    console: Console,
 ) -> StudyHistory:
     """Makes or resumes a study and runs it to its budget.
 
     Args:
-        workers: processes that share out the cores; 1 works in this one.
+        workers: how many; one local worker works in this process.
+        placement: of the workers.
         seeds: further seeds with which the front is confirmed in the end.
 
     Raises:
@@ -32,18 +43,18 @@ def search_study(
     """
     search, budget = study.search, Budget.of(study.search)
     workers = workers or search.workers
-    with reaching(study.storage_url):
+    with LAUNCHERS[placement.launcher](study, placement, console) as start, reaching(study.storage_url):
         session = join_study(study, device=device, console=console)
         prepare(session, budget, console, workers)
-        if workers == 1:
+        if workers == 1 and placement == LOCAL:
             run_session(session, budget, console)
             return conclude(session, budget, console, seeds)
-        arguments = ["--trials", str(search.trials), "--sampler", search.sampler]
+        overrides: dict[str, Any] = {"trials": search.trials, "sampler": search.sampler}
         if search.minutes:  # those that are left
-            arguments += ["--minutes", f"{max(0.01, budget.deadline - time.monotonic()) / 60:.6f}"]
+            overrides["minutes"] = max(0.01, budget.deadline - time.monotonic()) / 60
         if chosen := device or search.device:
-            arguments += ["--device", chosen]
-        run_workers(study, workers, arguments, session.ledger, console)
+            overrides["device"] = chosen
+        run_workers(start, study, workers, overrides, session.ledger, console)
         return conclude(session, budget, console, seeds)
 
 

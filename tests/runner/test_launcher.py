@@ -17,6 +17,8 @@ from ranksearch.errors import RanksearchError, StorageError
 from ranksearch.records import StudyHistory
 from ranksearch.runner.founding import found_study
 from ranksearch.runner.launcher import WorkerDiedError, run_workers
+from ranksearch.runner.local_launcher import local_launcher
+from ranksearch.runner.placement import Placement
 from ranksearch.runner.results import opened_file
 from ranksearch.runner.session import open_session
 from ranksearch.study import Ledger, open_storage
@@ -83,7 +85,7 @@ def leave(monkeypatch: pytest.MonkeyPatch, *codes: int) -> None:
     left, popen = iter(codes), subprocess.Popen
     program = [sys.executable, "-c", "import sys; sys.exit(int(sys.argv[1]))"]
     monkeypatch.setattr(
-        "ranksearch.runner.launcher.subprocess.Popen", lambda *_, **__: popen([*program, str(next(left))])
+        "ranksearch.runner.local_launcher.subprocess.Popen", lambda *_, **__: popen([*program, str(next(left))])
     )
 
 
@@ -100,7 +102,9 @@ def test_how_workers_leave(
     stream = io.StringIO()
 
     def launch() -> None:
-        run_workers(study, 2, [], session.ledger, Console(file=stream, width=200))
+        console = Console(file=stream, width=200)
+        with local_launcher(study, Placement(), console) as start:
+            run_workers(start, study, 2, {}, session.ledger, console)
 
     if error:
         with pytest.raises(error, match="2 of 2 workers left with an error") as told:
@@ -116,9 +120,11 @@ def test_how_workers_leave(
 def test_workers_get_the_minutes_that_are_left(
     write: Command, ranksearch: Command, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    given: list[str] = []
-    monkeypatch.setattr("ranksearch.runner.search.run_workers", lambda study, n, arguments, *_: given.extend(arguments))
+    given: dict[str, float] = {}
+    monkeypatch.setattr(
+        "ranksearch.runner.search.run_workers", lambda start, study, n, entries, *_: given.update(entries)
+    )
     monkeypatch.setattr("ranksearch.runner.search.prepare", lambda *_: time.sleep(0.6))
     monkeypatch.setattr("ranksearch.runner.search.conclude", lambda *_: None)
     assert ranksearch("search", write(), "--workers", 2, "--minutes", 1).code == 0
-    assert 0 < float(given[given.index("--minutes") + 1]) <= 0.99
+    assert 0 < given["minutes"] <= 0.99
