@@ -16,6 +16,7 @@ Command = Callable[..., Any]
 Start = Callable[..., subprocess.Popen[str]]
 Read = Callable[[Path], StudyHistory]
 
+STATES = "SELECT state FROM trials JOIN studies USING (study_id) WHERE study_name = 'bars'"  # not the turns of founding
 LONG = {"images": 64 * 100}  # a trial long enough to be hit in the middle
 
 
@@ -28,7 +29,7 @@ def until_one_runs(path: Path, process: subprocess.Popen[str], finished: int = 2
         if database.exists():
             with sqlite3.connect(f"file:{database}?mode=ro", uri=True) as connection:
                 try:
-                    states = [s for (s,) in connection.execute("SELECT state FROM trials")]
+                    states = [s for (s,) in connection.execute(STATES)]
                 except sqlite3.OperationalError:  # no tables yet
                     continue
             if states.count("COMPLETE") >= finished and "RUNNING" in states:
