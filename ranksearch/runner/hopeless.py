@@ -20,7 +20,7 @@ def judge(session: Session, plan: Plan) -> Callable[[Sequence[Milestone]], str]:
     def hopeless(milestones: Sequence[Milestone]) -> str:
         if rule == "none" or plan.origin.startswith(SPARED):
             return ""
-        others = [Curve.of(t.record) for t in session.ledger.history().ended() if t.record]
+        others = [Curve.of(t.record) for t in session.ledger.history(rooms=["trials"]).ended() if t.record]
         if not is_hopeless(rule, Curve.so_far(ratio, milestones), others):
             return ""
         return f"by the rule {rule!r}, after {milestones[-1].images:,} of {plan.recipe.images:,} images"

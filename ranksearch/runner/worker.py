@@ -97,7 +97,7 @@ def search_trials(session: Session, budget: Budget, display: Display) -> str:
     """
     ledger, copies, failures, asking = session.ledger, 0, 0, Asking(session.study.search.sampler)
     while True:
-        ledger.reap()
+        ledger.reap(["trials"])
         counts = ledger.counts()
         if counts.finished >= budget.trials:
             return ""
@@ -133,7 +133,7 @@ def run_queue(
     """
     ledger, failures = session.ledger, 0
     while True:
-        ledger.reap()
+        ledger.reap([room])
         counts = ledger.counts(room)
         if not counts.waiting + counts.running:
             return ""
@@ -185,7 +185,7 @@ def _run_one(
         if earlier := ledger.find(key, room):  # another was at it at the same time, and quicker: it counts once
             return ledger.copy(trial, earlier)
         if network is not None and room == "trials":
-            history = ledger.history()
+            history = ledger.history(rooms=["trials"])
             session.store.keep(record, network, rank_file(history.study, number, record), history)
         measured.append((plan, record))
         return ledger.finish(trial, record)
@@ -195,7 +195,7 @@ def _run_one(
     for plan, record in measured:
         if room == "finalists":
             forget(session, plan)
-        history = ledger.history()
+        history = ledger.history(rooms={"trials", room})
         session.store.prune(history, ledger.find)
         display.finished(history, record, number, room)
     return Outcome(copy=not measured, asking=asked, seconds=time.perf_counter() - began)

@@ -2,7 +2,7 @@
 
 import math
 import warnings
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from functools import cached_property
 from itertools import islice
 from typing import Any, Literal, TypeVar
@@ -51,6 +51,8 @@ class Ledger:
 
     def __init__(self, storage: SharedStorage, name: str) -> None:
         self.storage, self.name = storage, name
+        self._record: StudyRecord | None = None  # what is booked once is read once
+        self._elastic: ElasticRecord | None = None
         self._known: dict[Room, dict[int, Trial]] = {room: {} for room in ROOMS}  # by number, what is over
         self._measured: dict[Room, dict[str, int]] = {room: {} for room in ROOMS}  # key → number
         self._keyed: dict[Room, int] = dict.fromkeys(ROOMS, 0)  # how many of the known were asked for their key
@@ -71,7 +73,7 @@ class Ledger:
     @property
     def exists(self) -> bool:
         """Whether the study was made, completely."""
-        return bool(self._attributes.get("ready"))
+        return self._record is not None or bool(self._attributes.get("ready"))
 
     @property
     def record(self) -> StudyRecord:
@@ -80,17 +82,20 @@ class Ledger:
         Raises:
             StudyFileError: it was not made yet.
         """
-        attributes = self._attributes
-        if not attributes.get("ready"):
-            raise StudyFileError(f"study {self.name!r} has not been started yet: `ranksearch search` makes it")
-        record = msgspec.convert(printable(attributes["record"]), StudyRecord)
-        return msgspec.structs.replace(record, name=self.name)  # files are named after it
+        if self._record is None:
+            attributes = self._attributes
+            if not attributes.get("ready"):
+                raise StudyFileError(f"study {self.name!r} has not been started yet: `ranksearch search` makes it")
+            record = msgspec.convert(printable(attributes["record"]), StudyRecord)
+            self._record = msgspec.structs.replace(record, name=self.name)  # files are named after it
+        return self._record
 
     @property
     def elastic(self) -> ElasticRecord | None:
         """The shared training of the elastic adapter, where it is over or was found not to pay."""
-        found = self._attributes.get("elastic")
-        return None if found is None else msgspec.convert(printable(found), ElasticRecord)
+        if self._elastic is None and (found := self._attributes.get("elastic")) is not None:
+            self._elastic = msgspec.convert(printable(found), ElasticRecord)
+        return self._elastic
 
     def book_elastic(self, record: ElasticRecord) -> None:
         """Books the shared training; a study's trials start from what is booked first."""
@@ -224,23 +229,24 @@ class Ledger:
         except KeyError:  # the study is older than the room
             return []
 
-    def history(self, *, screen: bool = False) -> StudyHistory:
+    def history(self, *, rooms: Iterable[Room] = tuple(ROOMS), screen: bool = False) -> StudyHistory:
         """Everything that is known of the study, read once.
 
         Args:
+            rooms: others are left empty.
             screen: also the candidates of the screen; reading thousands takes seconds.
         """
         record = self.record  # first: it tells where there is no study
-        found = {room: rows(self._trials(room), self._known[room]) for room in ROOMS}
+        found = {room: rows(self._trials(room), self._known[room]) for room in rooms}
         screened = self.screen.candidates() if screen else ()
         return StudyHistory(study=record, elastic=self.elastic, screen=screened, **found)
 
-    def reap(self) -> int:
+    def reap(self, rooms: Iterable[Room] = QUEUES) -> int:
         """Ends and queues again the trials whose worker is gone, and what an earlier reaper left half done; to be
         called between two trials.
 
         Returns:
             How many trials it ended or repaired.
         """
-        studies = [self.study(room) for room in QUEUES]
+        studies = [self.study(room) for room in rooms]
         return sum(len(abandoned.reap(study)) + len(abandoned.reconcile(study)) for study in studies)

@@ -19,6 +19,7 @@ from .abandoned import GRACE, Worker, queue_again
 from .deadline import DEADLINE, Deadlines
 from .greeting import greet
 from .patience import PATIENCE, make_patient
+from .pinging import EVENTS as PINGING
 
 HEARTBEAT = 30  # seconds between two beats of a running trial
 
@@ -36,10 +37,12 @@ class SharedStorage(RDBStorage):
 
     def __init__(self, url: str, engine_options: Mapping[str, Any]) -> None:
         self.deadlines = Deadlines()
+        self._ids: dict[str, int] = {}  # of studies by name: they never change
+        events = [*self.deadlines.events, (greet(url), "connect"), *PINGING]
         with self.deadlines.within(DEADLINE):
             super().__init__(
                 url.replace("{", "{{").replace("}", "}}"),  # Optuna formats the URL
-                engine_kwargs={**engine_options, "pool_events": [*self.deadlines.events, (greet(url), "connect")]},
+                engine_kwargs={**engine_options, "pool_events": events},
                 heartbeat_interval=HEARTBEAT,
                 grace_period=GRACE,
                 heartbeat_stale_trial_callback=_lost,
@@ -47,6 +50,15 @@ class SharedStorage(RDBStorage):
             )
             if self.get_current_version() != self.get_head_version():
                 self._version_manager.check_table_schema_compatibility()
+
+    def get_study_id_from_name(self, study_name: str) -> int:
+        if study_name not in self._ids:
+            self._ids[study_name] = super().get_study_id_from_name(study_name)
+        return self._ids[study_name]
+
+    def delete_study(self, study_id: int) -> None:
+        super().delete_study(study_id)
+        self._ids = {name: number for name, number in self._ids.items() if number != study_id}
 
     def _create_new_trial(self, study_id: int, template_trial: FrozenTrial | None = None) -> FrozenTrial:
         if template_trial is None:

@@ -114,7 +114,7 @@ def open_storage(url: str, *, create: bool = True) -> SharedStorage:
         options: dict[str, Any] = {"connect_args": {"timeout": 60, "factory": _WriteAheadConnection}}
     else:
         server = CONNECTIONS.get(parsed.drivername, {"connect_timeout": 10})
-        options = {"pool_pre_ping": True, "pool_size": 1, "max_overflow": 2, "connect_args": server}
+        options = {"pool_size": 1, "max_overflow": 2, "connect_args": server}
     with reaching(url):
         for attempt in range(10):
             try:

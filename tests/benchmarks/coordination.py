@@ -44,6 +44,8 @@ training = {{ epochs = 3 }}
 [data]
 source = "digits"
 search = 300
+[ranks]
+exclude = ["features.0", "classifier.2"]
 [schedule]
 shape = "none"
 [training]

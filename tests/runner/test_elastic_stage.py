@@ -133,7 +133,8 @@ def test_nothing_is_trained_where_no_trial_starts_from_it(opened: Open) -> None:
 
 def test_baselines_start_from_the_decomposition(opened: Open) -> None:
     session = opened(search={"baselines": ["uniform"]})
-    enqueue_baselines(session)
+    assert enqueue_baselines(session) == enqueue_baselines(session)  # the second time, all are there
+    assert len(session.ledger.study("baselines").trials) == 4
     plans = [t.user_attrs["plan"] for t in session.ledger.study("baselines").trials]
     assert {p["recipe"]["init"] for p in plans} == {"decomposition"}
     assert session.variables.default_training()[1].init == "elastic"

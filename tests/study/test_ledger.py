@@ -134,12 +134,9 @@ def test_the_queue_holds_nothing_twice(ledger: Ledger) -> None:
 
 def test_baselines_wait_with_their_plans(ledger: Ledger, make_record: Callable[..., TrialRecord]) -> None:
     plan = Planned(RankConfiguration({"fc": Svd(3)}), DecaySchedule(shape="linear"), Recipe(lr=0.5))
-    arguments = (plan.configuration, plan.schedule, plan.recipe)
-    assert ledger.enqueue_plan(*arguments, "baseline uniform@4")
-    assert not ledger.enqueue_plan(*arguments, "baseline uniform@4")
-    elsewhere = RankConfiguration({"fc": Svd(4)})  # another machine's spectra, another rank
-    assert not ledger.enqueue_plan(elsewhere, plan.schedule, plan.recipe, "baseline uniform@4")
-    assert ledger.enqueue_plan(*arguments, "baseline energy@4")
+    for origin in ("baseline uniform@4", "baseline energy@4"):
+        ledger.enqueue_plan("baselines", plan, origin)
+    assert ledger.plans("baselines", failed=False) == [("baseline uniform@4", plan), ("baseline energy@4", plan)]
     seen: list[Any] = []
 
     def objective(trial: optuna.Trial) -> tuple[float, ...]:
