@@ -14,9 +14,9 @@ from rich.console import Console
 from ranksearch.front import confirmed_table
 from ranksearch.records import StudyHistory, trial_seed
 from ranksearch.runner.confirm import confirm, confirmations, further_seeds
+from ranksearch.runner.founding import join_study
 from ranksearch.runner.results import opened_file
 from ranksearch.runner.search import run_session
-from ranksearch.runner.session import open_session
 from ranksearch.runner.worker import Budget
 
 Command = Callable[..., Any]
@@ -65,9 +65,10 @@ def test_the_front_is_confirmed_once_and_further(write: Command, ranksearch: Com
 
 
 def test_the_time_ends_it_and_the_first_seed_goes_round_first(write: Command) -> None:
-    session = open_session(opened_file(write(**QUICK), {}))
+    session = join_study(opened_file(write(**QUICK), {}))
     stream = io.StringIO()
-    history = run_session(session, Budget(4), Console(quiet=True))
+    run_session(session, Budget(4), Console(quiet=True))
+    history = session.ledger.history()
     points = len(history.front())
     plans = confirmations(history, 0, 2)
     assert [p.origin for p in plans[:points]] == [p.origin for p in plans[points:]]
