@@ -16,7 +16,7 @@ from ranksearch.records import StudyHistory, trial_seed
 from ranksearch.runner.confirm import confirm, confirmations, further_seeds
 from ranksearch.runner.founding import join_study
 from ranksearch.runner.results import opened_file
-from ranksearch.runner.search import run_session
+from ranksearch.runner.search import prepare, run_session
 from ranksearch.runner.worker import Budget
 
 Command = Callable[..., Any]
@@ -67,7 +67,9 @@ def test_the_front_is_confirmed_once_and_further(write: Command, ranksearch: Com
 def test_the_time_ends_it_and_the_first_seed_goes_round_first(write: Command) -> None:
     session = join_study(opened_file(write(**QUICK), {}))
     stream = io.StringIO()
-    run_session(session, Budget(4), Console(quiet=True))
+    quiet = Console(quiet=True)
+    prepare(session, Budget(4), quiet)
+    run_session(session, Budget(4), quiet)
     history = session.ledger.history()
     points = len(history.front())
     plans = confirmations(history, 0, 2)
