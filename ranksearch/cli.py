@@ -4,6 +4,7 @@ import logging
 import os
 import signal
 import sys
+import threading
 from pathlib import Path
 from types import FrameType
 from typing import Annotated, Any, Literal
@@ -142,10 +143,13 @@ def worker(
     ] = None,
     share: Annotated[int, typer.Option(min=1, help="take one of so many shares of the cores")] = 1,
     quiet: Annotated[bool, typer.Option(help="show errors only")] = False,
+    tied: Annotated[bool, typer.Option("--tied", hidden=True, help="leave when standard input ends")] = False,
 ) -> None:
     """Work on a study that `search` has made, until its budget is met."""
     from .runner.verbs import work_on
 
+    if tied:
+        threading.Thread(target=_leave_with_input, daemon=True).start()
     file = _study(study, trials=trials, minutes=minutes, storage=storage, sampler=sampler)
     work_on(file, cpus=cpus, share=share, device=device, console=Console(quiet=quiet, width=160))
 
@@ -231,6 +235,13 @@ def evaluate(
     from .runner.verbs import evaluate_file
 
     evaluate_file(_study(study), file, device, _console())
+
+
+def _leave_with_input() -> None:
+    """Whoever holds the other end of standard input is gone when it ends: this process is told to stop."""
+    while os.read(0, 4096):  # not by sys.stdin, whose lock the interpreter wants at its end
+        pass
+    os.kill(os.getpid(), signal.SIGTERM)
 
 
 def _leave(signal_number: int, frame: FrameType | None) -> None:

@@ -63,12 +63,7 @@ def test_stopping_the_parent_stops_its_workers(
     write: Command, start: Callable[..., subprocess.Popen[str]], ranksearch: Command, history_of: Read
 ) -> None:
     path = write(training={"images": 64 * 300}, search={"trials": 40, "workers": 2})
-    process = start("search", path)
-    assert process.stdout is not None
-    for line in process.stdout:  # until a worker has finished a trial
-        if line.startswith("trial "):
-            break
-    assert len(workers_of(path)) == 2
+    process = at_work(start("search", path), path)
     process.send_signal(signal.SIGINT)
     _, err = process.communicate(timeout=60)
     assert (process.returncode, err.splitlines()[-1]) == (130, "ranksearch: stopped; the same command goes on")
@@ -78,6 +73,30 @@ def test_stopping_the_parent_stops_its_workers(
     assert "running" not in {t.state for t in before.trials}
     assert ranksearch("search", path, "--trials", len(before.finished()) + 1, "--workers", 1).code == 0
     assert len(history_of(path).finished()) == len(before.finished()) + 1
+
+
+@pytest.mark.slow
+def test_workers_leave_with_a_parent_that_was_killed(
+    write: Command, start: Callable[..., subprocess.Popen[str]], history_of: Read
+) -> None:
+    path = write(training={"images": 64 * 300}, search={"trials": 40, "workers": 2})
+    process = at_work(start("search", path), path)
+    process.kill()
+    until = time.monotonic() + 60
+    while workers_of(path):
+        assert time.monotonic() < until
+        time.sleep(0.2)
+    assert "running" not in {t.state for t in history_of(path).trials}
+
+
+def at_work(process: subprocess.Popen[str], path: Path) -> subprocess.Popen[str]:
+    """A search of two workers, once one of them has finished a trial."""
+    assert process.stdout is not None
+    for line in process.stdout:
+        if line.startswith("trial "):
+            break
+    assert len(workers_of(path)) == 2
+    return process
 
 
 def leave(monkeypatch: pytest.MonkeyPatch, *codes: int) -> None:
