@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 import optuna
 from optuna.exceptions import UpdateFinishedTrialError
 
-from ..errors import NonFiniteError, StorageError
+from ..errors import NonFiniteError, StorageError, describe
 from .abandoned import hand_back
 from .patience import is_outage
 
@@ -55,7 +55,8 @@ def run_one(
         except Exception as error:
             raised.append(error)
             if not is_outage(error):  # which is no reason to give the trial up
-                trial.set_user_attr("reason", f"{type(error).__name__}: {error}"[:1000])
+                cause = f" ({describe(error.__cause__)})" if error.__cause__ else ""
+                trial.set_user_attr("reason", f"{type(error).__name__}: {error}{cause}"[:1000])
             raise
         returned.append(trial.number)
         return values
