@@ -23,9 +23,20 @@ SHORTER = {
     "HELD": 3.0,
 }
 
+LEAST = 5  # seconds of a trial, on a machine of any speed, so that all faults come while there is work left
+
 WORKER = f"""
-import sys
+import sys, time
+from pathlib import Path
+import ranksearch.runner.worker
 import ranksearch.study
+begin, run_trial = Path(sys.argv[2]).with_name("begin"), ranksearch.runner.worker.run_trial
+def run_slowly(*arguments, **named):
+    while not begin.exists():
+        time.sleep(0.1)
+    time.sleep({LEAST})
+    return run_trial(*arguments, **named)
+ranksearch.runner.worker.run_trial = run_slowly
 for name, module in list(sys.modules.items()):
     for constant, seconds in {SHORTER}.items():
         if name.startswith("ranksearch.study.") and hasattr(module, constant):
@@ -64,6 +75,10 @@ class Crew:
         self.processes: list[subprocess.Popen[bytes]] = []
         self.frozen: set[int] = set()
         self.codes: dict[int, int] = {}  # of those that left, by process number
+
+    def begin(self) -> None:
+        """Lets the trials go on that all hurried workers hold in the beginning."""
+        self.path.with_name("begin").touch()
 
     def start(self, number: int = 1) -> None:
         for _ in range(number):

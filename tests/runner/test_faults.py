@@ -85,6 +85,7 @@ def test_eight_workers_and_every_fault(
 ) -> None:
     chance, began = crew.chance, time.monotonic()
     crew.until(lambda: len(crew.running()) == workers)
+    crew.begin()
 
     def restart() -> None:
         with outage(server, chance.uniform(0.5, 3)):
