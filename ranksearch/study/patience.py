@@ -33,11 +33,15 @@ class Waits(Protocol):
 S = TypeVar("S", bound=Waits)
 
 
+#: what SQLAlchemy says where a connection broke off and somebody asked on: Optuna does, where reading trials fails
+ASKED_ON = (sql_errors.PendingRollbackError, sql_errors.ResourceClosedError)
+
+
 def is_outage(error: BaseException) -> bool:
     """Whether a server did not answer, or broke off: it may next time. A locked SQLite file has waited already."""
     found = error.__cause__ if isinstance(error, StorageInternalError) and error.__cause__ else error
     if not isinstance(found, sql_errors.DBAPIError):
-        return False
+        return isinstance(found, ASKED_ON)
     return isinstance(found, sql_errors.OperationalError | sql_errors.InterfaceError) or found.connection_invalidated
 
 

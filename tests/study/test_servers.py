@@ -278,3 +278,21 @@ def test_a_trial_that_never_beat_is_stale_after_the_grace(database: Any) -> None
         connection.execute(old, {"id": lost._trial_id})
     assert storage._get_stale_trial_ids(study._study_id) == [lost._trial_id]
     assert young._trial_id != lost._trial_id
+
+
+def test_reading_trials_from_a_connection_that_broke_off_is_repeated(postgresql: str) -> None:
+    storage = open_storage(postgresql)
+    study = optuna.create_study(study_name="s", storage=storage)
+    study.ask()
+    broken = [False]
+
+    def breaks(connection: Any, cursor: Any, statement: str, *_: Any) -> None:
+        if "FROM trials" in statement and not broken[0]:
+            broken[0] = True
+            with sqlalchemy.create_engine(postgresql).connect() as other:
+                number = connection.connection.dbapi_connection.info.backend_pid
+                other.execute(sqlalchemy.text(f"SELECT pg_terminate_backend({number}, 5000)"))
+
+    sqlalchemy.event.listen(storage.engine, "before_cursor_execute", breaks)
+    assert len(storage.get_all_trials(study._study_id)) == 1
+    assert broken[0]
