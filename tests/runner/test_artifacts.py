@@ -139,3 +139,19 @@ def test_a_bucket_out_of_reach_is_no_refusal(write: Write, s3: str, monkeypatch:
     for attempt in attempts:
         with pytest.raises(StorageError, match=r"s3://studies/bars/ cannot be reached: .*; the same command goes on"):
             attempt()
+
+
+def test_a_study_in_a_bucket_is_worked_on_and_taken_away_from_other_machines(
+    s3: str, write: Write, ranksearch: Callable[..., Any], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    path = write(search={"trials": 2, "artifacts": "s3://studies/shared"}, training={"images": 128})
+    machine("here", monkeypatch, tmp_path)
+    assert ranksearch("search", path).code == 0
+    assert not path.with_suffix(".networks").exists()
+    machine("there", monkeypatch, tmp_path)
+    assert ranksearch("worker", path, "--trials", 3).code == 0
+    machine("elsewhere", monkeypatch, tmp_path)
+    taken = tmp_path / "small.safetensors"
+    left = ranksearch("export", path, "--select", "smallest", "--to", "safetensors", "-o", taken)
+    assert (left.code, left.err) == (0, "")
+    assert ranksearch("evaluate", taken, "--study", path).code == 0
