@@ -145,7 +145,7 @@ def worker(
     quiet: Annotated[bool, typer.Option(help="show errors only")] = False,
     tied: Annotated[bool, typer.Option("--tied", hidden=True, help="leave when standard input ends")] = False,
 ) -> None:
-    """Work on a study that `search` has made, until its budget is met."""
+    """Work on a study until its budget is met; the first worker makes it, the others wait."""
     from .runner.verbs import work_on
 
     if tied:

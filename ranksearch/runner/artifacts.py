@@ -98,12 +98,12 @@ class Artifacts:
         Raises:
             WeightsError: none can be had from here, or another one.
         """
-        path: Path | None = self.path(name)
-        if path and path.exists() and file_digest(path) == digest:
-            return path
+        here = self.path(name)
+        if here.exists() and file_digest(here) == digest:
+            return here
         remedy = "set search.artifacts to a folder or an s3:// bucket that every machine of the study reaches"
         if (path := self.get(name)) is None:
-            raise WeightsError(f"{self.path(name)}: {what} is not in {self}, made elsewhere; {remedy}")
+            raise WeightsError(f"{here}: {what} is not in {self}, made elsewhere; {remedy}")
         if (found := file_digest(path)) != digest:
             raise WeightsError(f"{path}: not {what} (digest {found}, booked {digest}); delete it, or {remedy}")
         return path

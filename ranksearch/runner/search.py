@@ -58,15 +58,6 @@ def search_study(
         return conclude(session, budget, console, seeds)
 
 
-def run_session(
-    session: Session, budget: Budget, console: Console, queues: Sequence[Room] = ("baselines",)
-) -> None:  # fmt: skip
-    """Works on a study in this process, to its budget; says why it ended, if early."""
-    for ended in work(session, budget, console, queues):
-        if ended:
-            console.print(f"stopped: {ended}", highlight=False, soft_wrap=True)
-
-
 def prepare(session: Session, budget: Budget, console: Console, workers: int = 1) -> None:
     """What comes before the trials, each done by one process for all: what an earlier session left behind, the
     baselines' queue, the elastic adapter, the screen."""
@@ -87,15 +78,18 @@ def conclude(session: Session, budget: Budget, console: Console, seeds: int = 0)
     return history
 
 
-def work(session: Session, budget: Budget, console: Console, queues: Sequence[Room] = ("baselines",)) -> list[str]:
-    """What one worker does: trials, then what is queued. Returns why each ended, if early."""
+def run_session(
+    session: Session, budget: Budget, console: Console, queues: Sequence[Room] = ("baselines",)
+) -> None:  # fmt: skip
+    """What one worker does: trials, then what is queued; says why each ended, if early."""
     with display(console, trials=Pace(budget.trials, session.ledger.counts().finished)) as shows:
         ended = [search_trials(session, budget, shows)]
     for room in queues:
         counts = session.ledger.counts(room)
         with display(console, **{room: Pace(counts.claimed, counts.finished)}) as shows:
             ended.append(run_queue(session, room, budget, shows))
-    return ended
+    for why in filter(None, ended):
+        console.print(f"stopped: {why}", highlight=False, soft_wrap=True)
 
 
 def estimate(session: Session, console: Console) -> None:

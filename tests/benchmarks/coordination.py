@@ -33,6 +33,8 @@ from ranksearch.runner.founding import join_study
 from ranksearch.runner.progress import Pace, display
 from ranksearch.runner.results import opened_file
 from ranksearch.runner.session import Session
+from ranksearch.runner.subject import Subject
+from ranksearch.runner.trial import Plan
 from ranksearch.runner.worker import Budget, search_trials
 
 SECONDS = 2.0  # of a stand-in trial
@@ -64,8 +66,7 @@ def stand_in(session: Session, seconds: float) -> None:
     """From now on a trial of this process takes so many seconds and measures noise."""
     noise = np.random.default_rng()
 
-    def run_trial(*_: Any, **__: Any) -> tuple[None, TrialRecord]:
-        plan = _[2]
+    def run_trial(subject: Subject, bases: Any, plan: Plan, *_: Any, **__: Any) -> tuple[None, TrialRecord]:
         time.sleep(seconds)
         return None, record(session, plan.configuration, plan.schedule, plan.recipe, noise)
 
