@@ -50,6 +50,7 @@ HURRIED = (sys.executable, "-c", WORKER)
 UNHURRIED = (sys.executable, "-m", "ranksearch")
 
 GRACE = SHORTER["GRACE"] + 3 * SHORTER["HEARTBEAT"]  # after which another worker has taken a frozen one's trial
+PATIENCE = 150  # seconds within which some trial finishes, whatever happens to the workers
 RESTARTED = (-signal.SIGKILL, StorageError.exit_code)  # exit codes after which an engine starts another worker
 PRINTED = re.compile(r"^trial (\d+): \d+/\d+  ([\d.]+%) at ", re.MULTILINE)
 
@@ -105,13 +106,15 @@ class Crew:
             if code in RESTARTED:
                 self.start()
 
-    def until(self, condition: Callable[[], bool], seconds: float = 150) -> None:
-        """Looks after the workers until the condition holds."""
-        until = time.monotonic() + seconds
+    def until(self, condition: Callable[[], bool]) -> None:
+        """Looks after the workers until the condition holds, or no trial finishes any more: a busy machine is slow."""
+        finished, since = 0, time.monotonic()
         while not condition():
-            if time.monotonic() > until:
+            if time.monotonic() > since + PATIENCE:
+                counts = self.ledger.counts()
                 logs = "\n".join(self.log(p)[-500:] for p in self.alive)
-                raise AssertionError(f"{self.ledger.counts()} after {seconds} s; {self.codes}\n{logs}")
+                assert counts.finished > finished, f"{counts}, none more in {PATIENCE} s; {self.codes}\n{logs}"
+                finished, since = counts.finished, time.monotonic()
             self.look()
             time.sleep(0.2)
 
