@@ -8,6 +8,7 @@ from .deployed import deploy, skeleton
 from .factors import Decomposition, Factors
 from .hooi import Hooi, hooi
 from .pivot import Pivoting, pivot
+from .recompose import recompose
 
 __all__ = [
     "Covariances",
@@ -23,6 +24,7 @@ __all__ = [
     "network_bases",
     "pivot",
     "read_bases",
+    "recompose",
     "shrink",
     "skeleton",
     "write_bases",

@@ -3,7 +3,8 @@
 Plain (Kim et al. 2016): 1×1 (C_in → rank_in), core (rank_in → rank_out) with the dense layer's stride, padding,
 padding mode and dilation, 1×1 (rank_out → C_out). Pivoted: see :mod:`.pivoted`; the function is the same. An SVD has
 no 1×1 before: its first layer carries the stride and padding. A mode at full rank is absorbed into the core, and a
-layer of which nothing else is left is an ordinary dense one. Parameters count exactly as :mod:`ranksearch.layers.cost`.
+layer of which nothing else is left is an ordinary dense one. Merged: see :func:`ranksearch.layers.as_run`. Parameters
+count exactly as :mod:`ranksearch.layers.cost`.
 """
 
 import copy
@@ -15,7 +16,7 @@ from torch import Tensor, nn
 from torch.nn.utils import skip_init
 
 from ..errors import RankError
-from ..layers import Dense, Form, LayerRanks, Tucker2
+from ..layers import Dense, LayerForm, LayerRanks, Tucker2, as_run
 from ..layers.configuration import as_tuple
 from .factors import Factors
 from .pivot import pivot
@@ -42,7 +43,7 @@ def _pointwise(dense: DenseLayer, channels_in: int, channels_out: int, *, bias: 
     return skip_init(nn.Linear, channels_in, channels_out, **made)
 
 
-def _core(dense: DenseLayer, channels_in: int, channels_out: int, *, bias: bool) -> DenseLayer:
+def resized(dense: DenseLayer, channels_in: int, channels_out: int, *, bias: bool) -> DenseLayer:
     """The dense layer with other numbers of channels."""
     if not isinstance(dense, nn.Conv2d):
         return _pointwise(dense, channels_in, channels_out, bias=bias)
@@ -61,7 +62,7 @@ def _core(dense: DenseLayer, channels_in: int, channels_out: int, *, bias: bool)
     )
 
 
-def skeleton(dense: DenseLayer, ranks: LayerRanks, form: Form) -> nn.Module:
+def skeleton(dense: DenseLayer, ranks: LayerRanks, form: LayerForm) -> nn.Module:
     """The compressed layer with uninitialised weights, to be filled by ``load_state_dict``.
 
     Args:
@@ -69,12 +70,14 @@ def skeleton(dense: DenseLayer, ranks: LayerRanks, form: Form) -> nn.Module:
         ranks: within the layer's channels; :class:`Dense` gives a copy of the dense layer.
 
     Raises:
-        RankError: ranks of another format, or beyond the layer's channels.
+        RankError: ranks of another format, or beyond the layer's channels; a form that is not the format's.
     """
+    if not isinstance(ranks, Dense):
+        _require_ranks(dense, ranks)
+    channels_out, channels_in = dense.weight.shape[:2]
+    ranks, form = as_run(ranks, form, channels_out, channels_in)
     if isinstance(ranks, Dense):
         return copy.deepcopy(dense)
-    _require_ranks(dense, ranks)
-    channels_out, channels_in = dense.weight.shape[:2]
     has_bias = dense.bias is not None
     rank_out, rank_in = as_tuple(ranks) if isinstance(ranks, Tucker2) else (ranks.rank, channels_in)
     pivoted = form == "pivoted"
@@ -87,7 +90,7 @@ def skeleton(dense: DenseLayer, ranks: LayerRanks, form: Form) -> nn.Module:
         parts["factor_in"] = PivotedInput(mix, channels_in, rank_in)
     elif rank_in < channels_in:
         parts["factor_in"] = _pointwise(dense, channels_in, rank_in)
-    parts["core"] = _core(dense, rank_in, rank_out, bias=has_bias and (pivoted or absorbed_out))
+    parts["core"] = resized(dense, rank_in, rank_out, bias=has_bias and (pivoted or absorbed_out))
     if not absorbed_out and pivoted:
         mix = _pointwise(dense, rank_out, channels_out - rank_out, bias=has_bias)
         parts["factor_out"] = PivotedOutput(mix, channels_out)
@@ -102,12 +105,12 @@ def skeleton(dense: DenseLayer, ranks: LayerRanks, form: Form) -> nn.Module:
 
 
 @torch.no_grad()
-def deploy(dense: DenseLayer, factors: Factors, form: Form) -> nn.Module:
+def deploy(dense: DenseLayer, factors: Factors, form: LayerForm) -> nn.Module:
     """The layer that computes what ``dense`` would with the kernel ``factors.kernel()``.
 
     Args:
         dense: gives the bias and the settings; its weight is not read.
-        form: ``"plain"`` or ``"pivoted"``.
+        form: ``"plain"``, ``"pivoted"``, or another of :func:`~ranksearch.layers.layer_forms`.
 
     Raises:
         RankError: factors that do not fit the layer.
@@ -121,7 +124,7 @@ def deploy(dense: DenseLayer, factors: Factors, form: Form) -> nn.Module:
         core = factor_in.T[:, :, None, None]
     elif "factor_in" not in parts:
         core = _mix_in(core, factor_in)
-    elif form == "plain":
+    elif form != "pivoted":
         state["factor_in.weight"] = factor_in.T
     else:
         split = pivot(factor_in)
@@ -135,7 +138,7 @@ def deploy(dense: DenseLayer, factors: Factors, form: Form) -> nn.Module:
     core_bias = bias
     if "factor_out" not in parts:
         core = _mix_out(core, factor_out)
-    elif form == "plain":
+    elif form != "pivoted":
         state["factor_out.weight"] = factor_out
         if bias is not None:
             state["factor_out.bias"], core_bias = bias, None

@@ -25,8 +25,9 @@ def save_compressed(network: nn.Module, ranks: RankFile, path: Path) -> Path:
     """Writes a collapsed network's state and its rank file.
 
     Args:
-        network: deployed layers in place, as :func:`~ranksearch.progressive.collapse` returns it.
-        ranks: what the network was collapsed from; names and ranks must be the network's own.
+        network: deployed layers in place, as :func:`~ranksearch.progressive.collapse` returns it, or
+            :func:`~.layer_forms.in_forms` of it.
+        ranks: what the network was collapsed from; names, ranks and forms must be the network's own.
     """
     save_weights(network, path, {METADATA_KEY: ranks.to_text()})
     return path
@@ -83,7 +84,7 @@ def replace_layers(network: nn.Module, ranks: RankFile, source: str) -> nn.Modul
             if not isinstance(dense, nn.Conv2d | nn.Linear):
                 raise RankError(f"{source}: layer {name!r} is a {type(dense).__name__}, not a convolution or Linear")
             try:
-                replaced[dense] = skeleton(dense, chosen, ranks.form)
+                replaced[dense] = skeleton(dense, chosen, ranks.layer_forms.get(name, ranks.form))
             except RankError as error:
                 raise RankError(f"{source}: layer {name!r}: {error}") from None
     return substitute(compressed, replaced)

@@ -1,7 +1,18 @@
 """What can be compressed: a layer's shape, cost, legal ranks, error table and rank configuration. NumPy only."""
 
 from .configuration import Dense, LayerRanks, RankConfiguration, Svd, Tucker2
-from .cost import Form, NetworkCost, layer_macs, layer_params, macs_table, network_cost, params_table
+from .cost import (
+    Form,
+    LayerForm,
+    NetworkCost,
+    as_run,
+    layer_forms,
+    layer_macs,
+    layer_params,
+    macs_table,
+    network_cost,
+    params_table,
+)
 from .error_table import Basis, ErrorTable
 from .legal import full_ranks, is_legal, legal_mask, project
 from .spec import LayerSpec, LeftDense, NetworkSpec
@@ -11,6 +22,7 @@ __all__ = [
     "Dense",
     "ErrorTable",
     "Form",
+    "LayerForm",
     "LayerRanks",
     "LayerSpec",
     "LeftDense",
@@ -19,8 +31,10 @@ __all__ = [
     "RankConfiguration",
     "Svd",
     "Tucker2",
+    "as_run",
     "full_ranks",
     "is_legal",
+    "layer_forms",
     "layer_macs",
     "layer_params",
     "legal_mask",

@@ -4,18 +4,54 @@ Plain form (Kim et al. 2016): 1×1 (C_in → rank_in, at input resolution), core
 1×1 (rank_out → C_out); a mode at full rank has no 1×1 of its own. Pivoted form: the 1×1 on the output
 side computes only C_out − rank_out channels, the one on the input side reads only C_in − rank_in.
 Biases are counted. The formulas take integers or arrays that broadcast.
+
+A single layer may also run *merged*, its 1×1 on one side multiplied into the core, or *dense*, everything multiplied
+out: more arithmetic in fewer, larger operations, which may be the faster.
 """
 
+from collections.abc import Mapping
+from types import MappingProxyType
 from typing import Any, Literal
 
 import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
-from .configuration import Dense, LayerRanks, RankConfiguration, as_tuple
+from ..errors import RankError
+from .configuration import Dense, LayerRanks, RankConfiguration, Tucker2, as_tuple
 from .spec import LayerSpec, NetworkSpec
 
 Form = Literal["plain", "pivoted"]
+LayerForm = Literal["plain", "pivoted", "merged-in", "merged-out", "dense"]
+
+
+def layer_forms(ranks: LayerRanks) -> tuple[LayerForm, ...]:
+    """The forms in which a layer of these ranks can run; all compute the same."""
+    if isinstance(ranks, Dense):
+        return ("dense",)
+    return ("plain", "pivoted", "merged-in", "merged-out", "dense") if isinstance(ranks, Tucker2) else (
+        "plain", "pivoted", "dense",
+    )  # fmt: skip
+
+
+def as_run(ranks: LayerRanks, form: LayerForm, channels_out: int, channels_in: int) -> tuple[LayerRanks, Form]:
+    """Ranks and form of the operations that a layer is run by: merging a side is that side at full rank.
+
+    Raises:
+        RankError: the layer cannot run in that form.
+
+    >>> as_run(Tucker2(8, 4), "merged-in", 64, 32)
+    (Tucker2(rank_out=8, rank_in=32), 'plain')
+    """
+    if form not in layer_forms(ranks) and not isinstance(ranks, Dense):
+        raise RankError(f"{ranks} runs in the forms {', '.join(layer_forms(ranks))}, not {form!r}")
+    if form == "dense" or isinstance(ranks, Dense):
+        return (ranks if isinstance(ranks, Dense) else Dense("run dense")), "plain"
+    if form == "merged-in" and isinstance(ranks, Tucker2):
+        return Tucker2(ranks.rank_out, channels_in), "plain"
+    if form == "merged-out" and isinstance(ranks, Tucker2):
+        return Tucker2(channels_out, ranks.rank_in), "plain"
+    return ranks, "pivoted" if form == "pivoted" else "plain"
 
 
 def _side(channels: int, rank: Any, form: Form) -> Any:
@@ -62,7 +98,7 @@ def macs_table(spec: LayerSpec, form: Form) -> NDArray[np.int64]:
     return np.asarray(_macs(spec, _grid(spec), form))
 
 
-def layer_params(spec: LayerSpec, ranks: LayerRanks, form: Form) -> int:
+def layer_params(spec: LayerSpec, ranks: LayerRanks, form: LayerForm) -> int:
     """Parameters of one layer, bias included.
 
     >>> spec = LayerSpec(name="c", kind="conv2d", channels_out=64, channels_in=64, kernel=(3, 3))
@@ -70,12 +106,14 @@ def layer_params(spec: LayerSpec, ranks: LayerRanks, form: Form) -> int:
     >>> [layer_params(spec, Tucker2(32, 32), form) for form in ("plain", "pivoted")]
     [13312, 11264]
     """
-    return spec.params if isinstance(ranks, Dense) else int(_params(spec, as_tuple(ranks), form))
+    run, counted = as_run(ranks, form, spec.channels_out, spec.channels_in)
+    return spec.params if isinstance(run, Dense) else int(_params(spec, as_tuple(run), counted))
 
 
-def layer_macs(spec: LayerSpec, ranks: LayerRanks, form: Form) -> int:
+def layer_macs(spec: LayerSpec, ranks: LayerRanks, form: LayerForm) -> int:
     """Multiply-accumulates of one layer per image."""
-    return spec.macs if isinstance(ranks, Dense) else int(_macs(spec, as_tuple(ranks), form))
+    run, counted = as_run(ranks, form, spec.channels_out, spec.channels_in)
+    return spec.macs if isinstance(run, Dense) else int(_macs(spec, as_tuple(run), counted))
 
 
 class NetworkCost(msgspec.Struct, frozen=True):
@@ -87,8 +125,18 @@ class NetworkCost(msgspec.Struct, frozen=True):
     mac_ratio: float
 
 
-def network_cost(network: NetworkSpec, configuration: RankConfiguration, form: Form) -> NetworkCost:
-    """Exact cost of the whole network, untouched layers, biases and norms included."""
-    params = network.fixed_params + sum(layer_params(s, configuration[s.name], form) for s in network.layers)
-    macs = network.fixed_macs + sum(layer_macs(s, configuration[s.name], form) for s in network.layers)
+def network_cost(
+    network: NetworkSpec,
+    configuration: RankConfiguration,
+    form: Form,
+    layer_forms: Mapping[str, LayerForm] = MappingProxyType({}),
+) -> NetworkCost:
+    """Exact cost of the whole network, untouched layers, biases and norms included.
+
+    Args:
+        layer_forms: of the layers that run in another form than ``form``.
+    """
+    counted = [(s, configuration[s.name], layer_forms.get(s.name, form)) for s in network.layers]
+    params = network.fixed_params + sum(layer_params(*layer) for layer in counted)
+    macs = network.fixed_macs + sum(layer_macs(*layer) for layer in counted)
     return NetworkCost(params, macs, network.params / params, network.macs / max(macs, 1))

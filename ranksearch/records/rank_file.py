@@ -6,7 +6,7 @@ from typing import Any
 import msgspec
 
 from ..errors import RankError, RanksearchError
-from ..layers import Dense, Form, NetworkSpec, RankConfiguration
+from ..layers import Dense, Form, LayerForm, NetworkSpec, RankConfiguration, layer_forms
 from ..layers.legal import require_legal
 from .recipe import Recipe
 from .schedule import DecaySchedule
@@ -22,7 +22,8 @@ class RankFile(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
         network: model name and fingerprint of its weights, as ``{"model": …, "weights": …}``.
         configuration: ranks by layer; every compressible layer must be named, as dense where it is to stay.
         schedule, recipe: how it was trained in the search.
-        form: the count by which it was chosen.
+        form: the count by which it was chosen, and the form in which the layers of a checkpoint are stored.
+        layer_forms: of the layers that a checkpoint stores in another form, by name, since they run faster in it.
         objectives: compression ratio, MAC ratio, parameters, MACs by either form.
         measured: with split and number of images; none for a closed-form allocation.
         provenance: study, trial, seed, selection, versions.
@@ -33,6 +34,7 @@ class RankFile(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     schedule: DecaySchedule = DecaySchedule()
     recipe: Recipe = Recipe()
     form: Form = "pivoted"
+    layer_forms: dict[str, LayerForm] = {}
     objectives: dict[str, float] = {}
     measured: Measurement | None = None
     provenance: dict[str, Any] = {}
@@ -42,6 +44,11 @@ class RankFile(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     def key(self) -> str:
         """The :func:`trial_key` of what it describes."""
         return trial_key(self.configuration, self.schedule, self.recipe)
+
+    def __post_init__(self) -> None:
+        for name, form in self.layer_forms.items():
+            if form not in (allowed := layer_forms(self.configuration[name])):
+                raise RankError(f"layer {name!r} runs in the forms {', '.join(allowed)}, not {form!r}")
 
     def to_text(self, suffix: str = ".json") -> str:
         """The file's text; ``suffix`` is ``.json``, ``.yaml`` or ``.yml``."""

@@ -1,7 +1,7 @@
 """Deployed layers: the same function in both forms, the dense layer's settings, and exact reloading."""
 
 import copy
-from typing import Any
+from typing import Any, get_args
 
 import pytest
 import torch
@@ -9,9 +9,9 @@ from torch import Tensor, nn
 
 from ranksearch.decomposition import Factors, deploy, nested_bases, skeleton
 from ranksearch.errors import RankError
-from ranksearch.layers import Dense, Form, LayerRanks, LayerSpec, Svd, Tucker2
+from ranksearch.layers import Dense, LayerForm, LayerRanks, LayerSpec, Svd, Tucker2, layer_forms
 
-FORMS: list[Form] = ["plain", "pivoted"]
+FORMS: list[LayerForm] = ["plain", "pivoted"]
 CONVOLUTIONS: dict[str, dict[str, Any]] = {
     "plain": {"kernel_size": 3},
     "strided": {"kernel_size": 3, "stride": (2, 1), "padding": 1},
@@ -48,28 +48,28 @@ def ranks_for(dense: nn.Conv2d) -> list[LayerRanks]:
     return [Tucker2(1, 1), Tucker2(4, 3), Tucker2(dense.out_channels, 3), Tucker2(4, dense.in_channels)]
 
 
-@pytest.mark.parametrize("form", FORMS)
 @pytest.mark.parametrize("channels", [(5, 7), (7, 5)])
 @pytest.mark.parametrize("settings", CONVOLUTIONS.values(), ids=CONVOLUTIONS)
-def test_a_convolution_computes_what_the_dense_one_would(
-    settings: dict[str, Any], channels: tuple[int, int], form: Form
-) -> None:
+def test_a_convolution_computes_what_the_dense_one_would(settings: dict[str, Any], channels: tuple[int, int]) -> None:
     torch.manual_seed(0)
     dense = nn.Conv2d(*channels, **settings)
     x = torch.randn(2, channels[0], 9, 10)
     for ranks in ranks_for(dense):
         factors = factors_of(dense, ranks)
-        made = deploy(dense, factors, form)
         expected = with_kernel(dense, factors.kernel())(x)
-        torch.testing.assert_close(made(x), expected, rtol=1e-5, atol=1e-5)
-        torch.testing.assert_close(made(x[0]), expected[0], rtol=1e-5, atol=1e-5)  # an image without a batch
+        for form in layer_forms(ranks):
+            made = deploy(dense, factors, form)
+            torch.testing.assert_close(made(x), expected, rtol=1e-5, atol=1e-5)
+            torch.testing.assert_close(made(x[0]), expected[0], rtol=1e-5, atol=1e-5)  # an image without a batch
 
 
 @pytest.mark.parametrize("form", FORMS)
 @pytest.mark.parametrize("bias", [True, False])
 @pytest.mark.parametrize("sizes", [(8, 5), (5, 8)])
 @pytest.mark.parametrize("rank", [1, 3, 5])
-def test_a_linear_layer_on_any_leading_dimensions(sizes: tuple[int, int], rank: int, bias: bool, form: Form) -> None:
+def test_a_linear_layer_on_any_leading_dimensions(
+    sizes: tuple[int, int], rank: int, bias: bool, form: LayerForm
+) -> None:
     torch.manual_seed(0)
     dense = nn.Linear(*sizes, bias=bias)
     factors = factors_of(dense, Svd(rank))
@@ -79,13 +79,15 @@ def test_a_linear_layer_on_any_leading_dimensions(sizes: tuple[int, int], rank: 
         torch.testing.assert_close(made(x), expected(x), rtol=1e-5, atol=1e-5)
 
 
-@pytest.mark.parametrize("form", FORMS)
+@pytest.mark.parametrize("form", get_args(LayerForm))
 @pytest.mark.parametrize("settings", CONVOLUTIONS.values(), ids=CONVOLUTIONS)
-def test_a_skeleton_reloads_exactly(settings: dict[str, Any], form: Form) -> None:
+def test_a_skeleton_reloads_exactly(settings: dict[str, Any], form: LayerForm) -> None:
     torch.manual_seed(0)
     dense = nn.Conv2d(6, 7, **settings)
     x = torch.randn(2, 6, 9, 10)
     for ranks in ranks_for(dense):
+        if form not in layer_forms(ranks):
+            continue
         made = deploy(dense, factors_of(dense, ranks), form)
         empty = skeleton(nn.Conv2d(6, 7, **settings), ranks, form)
         empty.load_state_dict(made.state_dict(), strict=True)
@@ -93,7 +95,7 @@ def test_a_skeleton_reloads_exactly(settings: dict[str, Any], form: Form) -> Non
 
 
 @pytest.mark.parametrize("form", FORMS)
-def test_full_ranks_leave_one_ordinary_layer(form: Form) -> None:
+def test_full_ranks_leave_one_ordinary_layer(form: LayerForm) -> None:
     dense = nn.Conv2d(4, 6, 3, stride=2, padding=1, padding_mode="circular")
     made = deploy(dense, factors_of(dense, Tucker2(6, 4)), form)
     assert type(made) is nn.Conv2d
@@ -106,9 +108,22 @@ def test_full_ranks_leave_one_ordinary_layer(form: Form) -> None:
     ("ranks", "parts"), [(Tucker2(6, 2), ["factor_in", "core"]), (Tucker2(2, 4), ["core", "factor_out"])]
 )
 @pytest.mark.parametrize("form", FORMS)
-def test_a_mode_at_full_rank_is_absorbed(ranks: Tucker2, parts: list[str], form: Form) -> None:
+def test_a_mode_at_full_rank_is_absorbed(ranks: Tucker2, parts: list[str], form: LayerForm) -> None:
     dense = nn.Conv2d(4, 6, 3)
     assert [name for name, _ in deploy(dense, factors_of(dense, ranks), form).named_children()] == parts
+
+
+@pytest.mark.parametrize(
+    ("form", "parts"), [("merged-in", ["core", "factor_out"]), ("merged-out", ["factor_in", "core"]), ("dense", [])]
+)
+def test_a_merged_side_has_no_operation_of_its_own(form: LayerForm, parts: list[str]) -> None:
+    dense = nn.Conv2d(4, 6, 3)
+    assert [name for name, _ in deploy(dense, factors_of(dense, Tucker2(3, 2)), form).named_children()] == parts
+
+
+def test_a_form_of_another_format_is_refused() -> None:
+    with pytest.raises(RankError, match="plain, pivoted, dense, not 'merged-in'"):
+        skeleton(nn.Linear(4, 6), Svd(2), "merged-in")
 
 
 def test_dense_ranks_give_a_copy() -> None:
@@ -119,7 +134,7 @@ def test_dense_ranks_give_a_copy() -> None:
 
 
 @pytest.mark.parametrize("form", FORMS)
-def test_what_is_taken_over_from_the_dense_layer(form: Form) -> None:
+def test_what_is_taken_over_from_the_dense_layer(form: LayerForm) -> None:
     dense = nn.Conv2d(4, 6, 3, dtype=torch.bfloat16).eval()
     dense.weight.requires_grad_(False)
     made = deploy(dense, factors_of(dense, Tucker2(3, 2)), form)
@@ -133,7 +148,7 @@ def test_what_is_taken_over_from_the_dense_layer(form: Form) -> None:
 
 
 @pytest.mark.parametrize("form", FORMS)
-def test_no_generator_is_touched(form: Form) -> None:
+def test_no_generator_is_touched(form: LayerForm) -> None:
     dense = nn.Conv2d(4, 6, 3)
     factors = factors_of(dense, Tucker2(3, 2))
     before = torch.get_rng_state()
@@ -142,7 +157,7 @@ def test_no_generator_is_touched(form: Form) -> None:
 
 
 @pytest.mark.parametrize("form", FORMS)
-def test_autocast_and_channels_last(form: Form) -> None:
+def test_autocast_and_channels_last(form: LayerForm) -> None:
     torch.manual_seed(0)
     dense = nn.Conv2d(8, 8, 3, padding=1)
     made = deploy(dense, factors_of(dense, Tucker2(4, 3)), form)
@@ -159,7 +174,7 @@ def test_autocast_and_channels_last(form: Form) -> None:
 
 @pytest.mark.parametrize("form", FORMS)
 @pytest.mark.parametrize("kind", ["conv", "linear"])
-def test_it_exports(form: Form, kind: str) -> None:
+def test_it_exports(form: LayerForm, kind: str) -> None:
     dense: nn.Conv2d | nn.Linear = nn.Conv2d(4, 6, 3) if kind == "conv" else nn.Linear(4, 6)
     made = deploy(dense, factors_of(dense, Tucker2(3, 2) if kind == "conv" else Svd(2)), form).eval()
     x = torch.randn(2, 4, 8, 8) if kind == "conv" else torch.randn(2, 4)
@@ -168,7 +183,7 @@ def test_it_exports(form: Form, kind: str) -> None:
 
 
 @pytest.mark.parametrize("form", FORMS)
-def test_gradients_reach_every_parameter(form: Form) -> None:
+def test_gradients_reach_every_parameter(form: LayerForm) -> None:
     dense = nn.Conv2d(4, 6, 3)
     made = deploy(dense, factors_of(dense, Tucker2(3, 2)), form)
     made(torch.randn(2, 4, 8, 8)).square().sum().backward()
@@ -176,7 +191,7 @@ def test_gradients_reach_every_parameter(form: Form) -> None:
 
 
 @pytest.mark.parametrize("form", FORMS)
-def test_equal_in_a_network(form: Form) -> None:
+def test_equal_in_a_network(form: LayerForm) -> None:
     """Both forms of a whole network agree to float precision, also where the factors were trained away."""
     torch.manual_seed(0)
     network = nn.Sequential(

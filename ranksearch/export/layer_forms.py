@@ -1,0 +1,102 @@
+"""The form in which each layer of a compressed network runs fastest, by measurement, and the network in those forms."""
+
+import copy
+from collections.abc import Callable, Collection, Mapping
+
+import msgspec
+import torch
+from torch import Tensor, nn
+
+from ..decomposition import deploy, recompose
+from ..layers import Dense, LayerForm, LayerRanks, RankConfiguration, layer_forms
+from ..progressive.surgery import substitute
+from .evaluate import Latency, compare_latency
+
+#: what makes of a layer and its input the function that is timed; the layer itself, unless told otherwise
+Prepare = Callable[[nn.Module, Tensor], Callable[[Tensor], object]]
+
+
+class LayerLatency(msgspec.Struct, frozen=True):
+    """One layer on the input that it gets in its network, by form; a batch size for all.
+
+    Attributes:
+        shape: of its input, batch first.
+        forms: latency by form; ``"dense"`` is the layer recomposed, as fast as the dense network's own.
+    """
+
+    name: str
+    ranks: LayerRanks
+    shape: tuple[int, ...]
+    forms: dict[LayerForm, Latency]
+
+    def fastest(self, among: Collection[LayerForm]) -> LayerForm:
+        """The form of the lowest median, of those allowed."""
+        return min((form for form in self.forms if form in among), key=lambda form: self.forms[form].median)
+
+
+def layer_latencies(
+    network: nn.Module,
+    configuration: RankConfiguration,
+    example: Tensor,
+    *,
+    batch: int = 1,
+    rounds: int = 30,
+    prepare: Prepare = lambda layer, x: layer,
+) -> tuple[LayerLatency, ...]:
+    """Times every compressed layer in each of its forms, alone, its forms in turn.
+
+    Args:
+        network: as :func:`~ranksearch.progressive.collapse` returns it; on the device of ``example``.
+        configuration: its ranks; layers that are dense or not named are left out.
+        example: one input, (1, …).
+        prepare: how another runtime runs a layer.
+    """
+    inputs = _inputs(network, configuration, example.expand(batch, *example.shape[1:]).contiguous())
+    found = []
+    for name, x in inputs.items():
+        ranks = configuration[name]
+        dense, factors = recompose(network.get_submodule(name))
+        forms: dict[LayerForm, nn.Module] = {}
+        for form in layer_forms(ranks):
+            made = dense if form == "dense" or factors is None else deploy(dense, factors, form)
+            forms[form] = made.to(memory_format=torch.channels_last) if _channels_last(x) else made
+        timed = compare_latency({form: prepare(layer, x) for form, layer in forms.items()}, x, (len(x),), rounds)
+        latencies = {form: msgspec.structs.replace(timed[form][0], batch=batch) for form in forms}
+        found.append(LayerLatency(name, ranks, tuple(x.shape), latencies))
+    return tuple(found)
+
+
+def in_forms(network: nn.Module, forms: Mapping[str, LayerForm]) -> nn.Module:
+    """A copy of a compressed network that computes the same, its named layers in other forms.
+
+    Args:
+        network: collapsed, in the plain or the pivoted form: a merged layer no longer knows its ranks.
+    """
+    copied = copy.deepcopy(network)
+    replaced: dict[nn.Module, nn.Module] = {}
+    for name, form in forms.items():
+        layer = copied.get_submodule(name)
+        dense, factors = recompose(layer)
+        if factors is not None:
+            replaced[layer] = deploy(dense, factors, form).train(network.training)
+    return substitute(copied, replaced)
+
+
+@torch.no_grad()
+def _inputs(network: nn.Module, configuration: RankConfiguration, x: Tensor) -> dict[str, Tensor]:
+    """What each compressed layer is given at its first call, in the order of the calls."""
+    inputs: dict[str, Tensor] = {}
+    names = {network.get_submodule(n): n for n, r in configuration.layers.items() if not isinstance(r, Dense)}
+
+    def keep(layer: nn.Module, given: tuple[Tensor, ...]) -> None:
+        inputs.setdefault(names[layer], given[0])
+
+    hooks = [layer.register_forward_pre_hook(keep) for layer in names]
+    network(x)
+    for hook in hooks:
+        hook.remove()
+    return inputs
+
+
+def _channels_last(x: Tensor) -> bool:
+    return x.dim() == 4 and x.is_contiguous(memory_format=torch.channels_last) and not x.is_contiguous()
