@@ -50,7 +50,7 @@ HURRIED = (sys.executable, "-c", WORKER)
 UNHURRIED = (sys.executable, "-m", "ranksearch")
 
 GRACE = SHORTER["GRACE"] + 3 * SHORTER["HEARTBEAT"]  # after which another worker has taken a frozen one's trial
-PATIENCE = 150  # seconds within which some trial finishes, whatever happens to the workers
+PATIENCE = 400  # seconds within which some trial finishes, whatever happens to the workers
 RESTARTED = (-signal.SIGKILL, StorageError.exit_code)  # exit codes after which an engine starts another worker
 PRINTED = re.compile(r"^trial (\d+): \d+/\d+  ([\d.]+%) at ", re.MULTILINE)
 

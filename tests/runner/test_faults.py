@@ -79,7 +79,7 @@ def crew(
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(1200)
+@pytest.mark.timeout(2400)
 @pytest.mark.parametrize(("workers", "budget", "program"), [(8, 60, HURRIED)])
 def test_eight_workers_and_every_fault(
     workers: int, budget: int, crew: Crew, session: Session, forwarder: Forwarder, server: Any
