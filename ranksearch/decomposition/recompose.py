@@ -44,7 +44,7 @@ def recompose(deployed: nn.Module) -> tuple[DenseLayer, Factors | None]:
     dense = resized(core, len(factors.factor_in), len(factor_out), bias=bias is not None)
     dense.weight.copy_(factors.kernel().reshape(dense.weight.shape))
     if bias is not None:
-        dense.bias.copy_(bias)
+        dense.get_parameter("bias").copy_(bias)
     return dense, factors
 
 

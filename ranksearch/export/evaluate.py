@@ -2,22 +2,14 @@
 
 import statistics
 import time
+from collections.abc import Callable, Mapping
 
 import msgspec
 import torch
 from torch import nn
 
-from ..records import Measurement
+from ..records import Latency, Measurement
 from .compressed import stored_bytes
-
-
-class Latency(msgspec.Struct, frozen=True):
-    """Seconds of one forward pass of a batch, float32, in evaluation mode: median and quartiles."""
-
-    batch: int
-    median: float
-    lower: float
-    upper: float
 
 
 class Evaluation(msgspec.Struct, frozen=True):
@@ -45,12 +37,15 @@ class Evaluation(msgspec.Struct, frozen=True):
 
 
 def compare_latency(
-    networks: dict[str, nn.Module], example: torch.Tensor, batches: tuple[int, ...] = (1, 64), rounds: int = 30
+    networks: Mapping[str, Callable[[torch.Tensor], object]],
+    example: torch.Tensor,
+    batches: tuple[int, ...] = (1, 64),
+    rounds: int = 30,
 ) -> dict[str, tuple[Latency, ...]]:
     """Latency of several networks in turn, A B A B …, so that a drifting machine slows all alike.
 
     Args:
-        networks: by label, all on the device of ``example``.
+        networks: by label, or other functions of a batch; all on the device of ``example``.
         example: one input, (1, …).
         batches: batch sizes.
         rounds: timed passes of each network and batch size, after three untimed ones.

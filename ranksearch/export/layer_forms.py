@@ -10,7 +10,8 @@ from torch import Tensor, nn
 from ..decomposition import deploy, recompose
 from ..layers import Dense, LayerForm, LayerRanks, RankConfiguration, layer_forms
 from ..progressive.surgery import substitute
-from .evaluate import Latency, compare_latency
+from ..records import Latency
+from .evaluate import compare_latency
 
 #: what makes of a layer and its input the function that is timed; the layer itself, unless told otherwise
 Prepare = Callable[[nn.Module, Tensor], Callable[[Tensor], object]]
@@ -60,7 +61,8 @@ def layer_latencies(
         for form in layer_forms(ranks):
             made = dense if form == "dense" or factors is None else deploy(dense, factors, form)
             forms[form] = made.to(memory_format=torch.channels_last) if _channels_last(x) else made
-        timed = compare_latency({form: prepare(layer, x) for form, layer in forms.items()}, x, (len(x),), rounds)
+        prepared = {str(form): prepare(layer, x) for form, layer in forms.items()}
+        timed = compare_latency(prepared, x, (len(x),), rounds)
         latencies = {form: msgspec.structs.replace(timed[form][0], batch=batch) for form in forms}
         found.append(LayerLatency(name, ranks, tuple(x.shape), latencies))
     return tuple(found)

@@ -28,6 +28,7 @@ def streamline(network: nn.Module) -> nn.Module:
         traced = fuse(network.eval())
     except Exception:  # whatever the user's forward raises under symbolic tracing
         return network
+    assert isinstance(traced, fx.GraphModule)
     return merge_pointwise(traced)
 
 
@@ -47,8 +48,9 @@ def merge_pointwise(traced: fx.GraphModule) -> fx.GraphModule:
         first, second = modules[str(first_node.target)], modules[str(node.target)]
         if not (_pointwise(first, strided=False) and _pointwise(second, strided=True) and type(first) is type(second)):
             continue
-        merged = _product(first, second)  # type: ignore[arg-type]
-        if merged.weight.numel() >= first.weight.numel() + second.weight.numel():  # type: ignore[operator,union-attr]
+        merged = _product(first, second)
+        separate = sum(layer.get_parameter("weight").numel() for layer in (first, second))
+        if merged.weight.numel() >= separate:
             continue
         parent, _, name = str(node.target).rpartition(".")
         setattr(traced.get_submodule(parent), name, merged)
@@ -84,5 +86,5 @@ def _product(first: Pointwise, second: Pointwise) -> Pointwise:
         merged = nn.utils.skip_init(nn.Conv2d, a.shape[1], b.shape[0], 1, stride=second.stride, **made)
     merged.weight.copy_((b @ a).reshape(merged.weight.shape))
     if bias is not None:
-        merged.bias.copy_(bias)  # type: ignore[union-attr]
+        merged.get_parameter("bias").copy_(bias)
     return merged.eval()

@@ -45,11 +45,19 @@ def select(table: pd.DataFrame, selection: str, study: StudyRecord) -> pd.DataFr
     if table.empty:
         raise SelectionError(f"study {study.name!r}: no finished trial yet to select {selection!r} from; search first")
     if not table["on_front"].any() and name != "trial":
-        raise SelectionError(
-            f"study {study.name!r}: all {len(table)} trials failed; the first: "
-            f"{table['failure'].iloc[0] or table['stopped'].iloc[0]}"
-        )
+        raise SelectionError(f"study {study.name!r}: {_why_nothing(table, study)}")
     return chosen.rows(table, value, study)
+
+
+def _why_nothing(table: pd.DataFrame, study: StudyRecord) -> str:
+    """Why no trial of a table is on the front."""
+    useful = table[(table["failure"] == "") & (table["stopped"] == "")]
+    if useful.empty:
+        why = table["failure"].iloc[0] or table["stopped"].iloc[0]
+        return f"all {len(table)} trials failed; the first: {why}"
+    best = useful.max(numeric_only=True)
+    floors = ", ".join(f"{name} ≥ {floor:g} (the best has {best[name]:.2f})" for name, floor in study.floors.items())
+    return f"no trial meets all of search.floors: {floors}; give a study of a new name lower ones"
 
 
 def _knee(table: pd.DataFrame, _: float, study: StudyRecord) -> pd.DataFrame:

@@ -1,5 +1,6 @@
 """A study's finished trials as a tidy table: one row per trial, one column per quantity."""
 
+import math
 from datetime import UTC, datetime
 from typing import Any, get_args
 
@@ -21,6 +22,8 @@ COLUMNS: dict[str, str] = {
     "compression_ratio_plain": "float64",
     "compression_ratio_pivoted": "float64",
     "mac_ratio": "float64",
+    "latency_ratio": "float64",
+    "latency": "float64",
     "params": "int64",
     "macs": "int64",
     "split": "str",
@@ -43,10 +46,11 @@ def trial_table(history: StudyHistory, room: Room = "trials") -> pd.DataFrame:
     mode ``rank_out``, ``rank_in`` or ``rank``, NA where the layer is dense; where cheap stages were asked,
     ``stage/STAGE/accuracy`` and ``stage/STAGE/distance``; ``on_front``, whether no other
     trial of the table is better in the study's objectives (each the name of a column, maximised; a failed or
-    stopped trial never is); and running values in this order, ``hypervolume`` (share of the study's box),
-    ``seconds_total``, ``images_total``. The accuracy of a ``stopped`` trial is its last milestone's. ``digest``
-    names the ranks, ``key`` the ranks with schedule and recipe. ``compression_ratio``, ``mac_ratio``, ``params``
-    and ``macs`` are by the count of the study.
+    stopped trial, or one below a floor, never is); and running values in this order, ``hypervolume`` (share of
+    the study's box), ``seconds_total``, ``images_total``. The accuracy of a ``stopped`` trial is its last
+    milestone's. ``digest`` names the ranks, ``key`` the ranks with schedule and recipe. ``compression_ratio``,
+    ``mac_ratio``, ``params`` and ``macs`` are by the count of the study; ``latency`` is in seconds, and NaN where
+    the study compares none.
     """
     study = history.study
     types = COLUMNS | dict.fromkeys(_rank_columns(study.network), "Int64")
@@ -58,6 +62,8 @@ def trial_table(history: StudyHistory, room: Room = "trials") -> pd.DataFrame:
     types |= dict.fromkeys(looked, "float64")
     table = pd.DataFrame(rows, columns=[*COLUMNS, *settings, *looked, *_rank_columns(study.network)]).astype(types)
     ok = (table["failure"] == "") & (table["stopped"] == "")
+    for objective, floor in study.floors.items():
+        ok &= table[objective] >= floor
     table["on_front"] = False
     table.loc[ok, "on_front"] = non_dominated(table.loc[ok, list(study.objectives)].to_numpy(float))
     table["hypervolume"] = study.box.hypervolume_history(table["accuracy"].where(ok, 0), table["compression_ratio"])
@@ -95,6 +101,8 @@ def _row(trial: Trial, record: TrialRecord, network: NetworkSpec) -> dict[str, A
         "compression_ratio_plain": record.plain.compression_ratio,
         "compression_ratio_pivoted": record.pivoted.compression_ratio,
         "mac_ratio": counted.mac_ratio,
+        "latency_ratio": record.latency.ratio if record.latency else math.nan,
+        "latency": record.latency.compressed.median if record.latency else math.nan,
         "params": counted.params,
         "macs": counted.macs,
         "split": measured.split,

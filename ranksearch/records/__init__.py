@@ -1,6 +1,7 @@
 """What is known of a study and of each trial, as plain frozen values that become JSON. No torch, no Optuna."""
 
 from .elastic_record import ElasticRecord
+from .latency import Latency, LatencyComparison
 from .rank_file import RankFile, require_fit
 from .recipe import Recipe
 from .schedule import NO_DECAY, SCHEDULES, DecaySchedule
@@ -24,6 +25,8 @@ __all__ = [
     "ClosedFormPoint",
     "DecaySchedule",
     "ElasticRecord",
+    "Latency",
+    "LatencyComparison",
     "Machine",
     "Measurement",
     "Milestone",

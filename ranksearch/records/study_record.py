@@ -34,6 +34,7 @@ class StudyRecord(msgspec.Struct, frozen=True, kw_only=True):
         dense_outputs: of the dense network on the first search images, flattened: equal weights may compute otherwise.
         dense: the dense network on the search split.
         ratio, accuracy_floor: the box.
+        floors: what a network must reach beside, by objective, to be on the front.
         splits: number of images in ``train``, ``search``, ``test`` (0 where there is none).
         bases: digest of the file of bases and error tables that all its machines work with.
         protocol: sentences a report must print: where the search split comes from, whether the checkpoint saw it.
@@ -47,6 +48,7 @@ class StudyRecord(msgspec.Struct, frozen=True, kw_only=True):
     dense: Measurement
     ratio: tuple[float, float]
     accuracy_floor: float
+    floors: dict[str, float] = {}
     settings: dict[str, Any]
     fingerprint: dict[str, str]
     dense_outputs: tuple[float, ...] = ()
@@ -108,8 +110,12 @@ class StudyHistory(msgspec.Struct, frozen=True, kw_only=True):
         return (self.elastic.seconds if self.elastic else 0.0) + sum(c.seconds for c in self.screen)
 
     def front(self, room: Room = "trials") -> tuple[Trial, ...]:
-        """Finished trials that no other one of the room is better than, in all objectives; a useless one never is."""
+        """Finished trials that no other one of the room is better than, in all objectives.
+
+        One that is useless, or below a floor of the study, never is on the front.
+        """
         rows = [(t, t.record.objectives(self.study.objectives)) for t in self.finished(room) if t.record]
-        rows = [(t, point) for t, point in rows if t.record and not t.record.failure]
+        floors = self.study.floors
+        rows = [(t, point) for t, point in rows if t.record and not t.record.failure and t.record.meets(floors)]
         kept = non_dominated([point for _, point in rows])
         return tuple(t for (t, _), on_front in zip(rows, kept, strict=True) if on_front)

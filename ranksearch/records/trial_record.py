@@ -2,11 +2,13 @@
 
 import hashlib
 import math
+from collections.abc import Iterable, Mapping
 
 import msgspec
 
 from ..errors import NonFiniteError
 from ..layers import Form, NetworkCost, RankConfiguration
+from .latency import LatencyComparison
 from .recipe import Recipe
 from .schedule import DecaySchedule
 
@@ -82,6 +84,7 @@ class TrialRecord(msgspec.Struct, frozen=True, kw_only=True):
         measured: on the split named inside; the exported network is the measured one.
         failure: empty, or why the configuration counts as useless (a non-finite loss): accuracy is 0 then.
         stopped: empty, or why it was ended before its time: what was measured is its last milestone then.
+        latency: of the measured network beside the dense one, where the study compares latencies.
         stages: what the cheap stages of the search said of the same ranks, by :data:`CheapStage`.
         copy_of: number of the trial that measured the same configuration, whose values were copied.
     """
@@ -100,6 +103,7 @@ class TrialRecord(msgspec.Struct, frozen=True, kw_only=True):
     origin: str = "sampler"
     failure: str = ""
     stopped: str = ""
+    latency: LatencyComparison | None = None
     stages: dict[str, Measurement] = {}
     copy_of: int | None = None
 
@@ -108,14 +112,20 @@ class TrialRecord(msgspec.Struct, frozen=True, kw_only=True):
         """The cost by the count of the study."""
         return self.pivoted if self.form == "pivoted" else self.plain
 
-    def objectives(self, names: tuple[str, ...]) -> tuple[float, ...]:
-        """The trial's point, all maximised; names from ``accuracy``, ``compression_ratio``, ``mac_ratio``."""
+    def objectives(self, names: Iterable[str]) -> tuple[float, ...]:
+        """The trial's point, all maximised; names from ``accuracy``, ``compression_ratio``, ``mac_ratio``,
+        ``latency_ratio`` (1 where there was no network to time)."""
         found = {
             "accuracy": self.measured.accuracy,
             "compression_ratio": self.counted.compression_ratio,
             "mac_ratio": self.counted.mac_ratio,
+            "latency_ratio": self.latency.ratio if self.latency else 1.0,
         }
         return tuple(found[name] for name in names)
+
+    def meets(self, floors: Mapping[str, float]) -> bool:
+        """Whether it lies at or above every floor, given by name of an objective."""
+        return all(value >= floor for value, floor in zip(self.objectives(floors), floors.values(), strict=True))
 
     @property
     def key(self) -> str:

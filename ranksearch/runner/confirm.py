@@ -48,7 +48,9 @@ def confirm(session: Session, seeds: int, budget: Budget, console: Console) -> s
             if time.monotonic() >= budget.deadline:
                 return f"the time is over, {len(todo) - done} confirmations are left"
             network, bases = session.start(plan.recipe.init)
-            _, record = run_trial(session.subject, bases, plan, session.form, network=network, on_step=shows.step)
+            _, record = run_trial(
+                session.subject, bases, plan, session.form, network=network, on_step=shows.step, timed=session.timed
+            )
             session.ledger.add("confirmations", record)
             history = session.ledger.history()
             shows.finished(history, record, history.confirmations[-1].number, "confirmations")

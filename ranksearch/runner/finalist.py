@@ -36,6 +36,7 @@ def run_finalist(session: Session, plan: Plan, ranks: RankFile | None, on_step: 
         stage=session.subject.final_stage,
         checkpoint=checkpoint,
         on_step=stepped,
+        timed=session.timed,
     )
     if ranks is not None and compressed is not None:
         told = msgspec.structs.replace(ranks, measured=record.measured, recipe=plan.recipe, form=session.form)

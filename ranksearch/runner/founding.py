@@ -96,6 +96,7 @@ def found_study(session: Session, on_point: Callable[[ClosedFormPoint], None] | 
         dense=subject.dense,
         ratio=study.ranks.ratio,
         accuracy_floor=study.ranks.accuracy_floor,
+        floors={str(name): floor for name, floor in study.search.floors.items()},
         settings=settings(study),
         fingerprint=session.fingerprint,
         dense_outputs=subject.sample_outputs,

@@ -13,7 +13,7 @@ from ..decomposition import Decomposition, Hooi, NestedBases, read_bases, write_
 from ..errors import BudgetError, StudyChangedError, StudyFileError, WeightsError
 from ..layers import ErrorTable, Form, RankConfiguration
 from ..progressive import Elastic, QuickLook
-from ..records import CheapStage, DecaySchedule, Recipe, StudyRecord, trial_key, trial_seed
+from ..records import CheapStage, DecaySchedule, LatencyComparison, Recipe, StudyRecord, trial_key, trial_seed
 from ..records.recipe import Init
 from ..study import Ledger, Planned, StudyFile, Variables, fingerprint, open_storage, require_same, settings
 from .artifacts import Artifacts, file_digest
@@ -21,6 +21,7 @@ from .elastic_file import read_elastic
 from .looks import quick_looks
 from .network_store import NetworkStore
 from .subject import Subject, same_outputs, study_subject
+from .timing import require_same_kind, time_beside_dense
 from .trial import Plan
 
 BASES = "bases.safetensors"
@@ -61,6 +62,13 @@ class Session:
         """The study's cheap stages, made when first asked for."""
         screen = self.study.screen
         return quick_looks(self.subject, self.bases, self.elastic, screen.stages, screen.images)
+
+    @property
+    def timed(self) -> Callable[[nn.Module], LatencyComparison] | None:
+        """How a trial's network is timed, where the search compares latencies."""
+        if not self.study.search.compares_latency:
+            return None
+        return lambda network: time_beside_dense(self.subject, network, self.study.latency)
 
     @cached_property
     def elastic(self) -> Elastic | None:
@@ -158,6 +166,8 @@ def open_session(
     if earlier:
         require_same(study.name, earlier.fingerprint, session.fingerprint, earlier.settings, settings(study))
         require_same_network(earlier, made)
+        if study.search.compares_latency:
+            require_same_kind(earlier, made)
     return session
 
 

@@ -29,7 +29,8 @@ def rank_file(study: StudyRecord, number: int, record: TrialRecord, selection: s
         schedule=record.schedule,
         recipe=record.recipe,
         form=record.form,
-        objectives=objectives(record.plain, record.pivoted),
+        objectives=objectives(record.plain, record.pivoted)
+        | ({"latency_ratio": record.latency.ratio} if record.latency else {}),
         measured=record.measured,
         provenance=provenance,
     )

@@ -15,6 +15,7 @@ from ..records import (
     NO_DECAY,
     CheapStage,
     DecaySchedule,
+    LatencyComparison,
     Measurement,
     Milestone,
     Recipe,
@@ -62,6 +63,7 @@ def run_trial(
     on_step: Callable[[int, int], None] | None = None,
     hopeless: Callable[[Sequence[Milestone]], str] = lambda milestones: "",
     looks: Mapping[CheapStage, Callable[[RankConfiguration], Measurement]] | None = None,
+    timed: Callable[[nn.Module], LatencyComparison] | None = None,
 ) -> tuple[nn.Module | None, TrialRecord]:
     """Runs ``plan`` to the end, or until it turns out hopeless.
 
@@ -72,6 +74,7 @@ def run_trial(
         checkpoint: written after each epoch and resumed from; the caller removes it once the result is safe.
         on_step: called with (steps done, steps in all).
         hopeless: given the milestones so far, at each with an accuracy; why to stop there, or nothing.
+        timed: how the measured network's latency is found, where it counts.
         looks: cheap stages whose word on the same ranks is recorded beside what training reached.
 
     Returns:
@@ -117,6 +120,7 @@ def run_trial(
     except Stopped as error:
         stopped, looked = str(error), len(stage.sample(MILESTONE_IMAGES).measured)
         result = Measurement(progress.milestones[-1].accuracy or 0.0, None, stage.split, looked)
+    latency = timed(compressed) if timed and compressed else None
     trained = FineTuned.of(progress)
     stages: dict[str, Measurement] = {stage: look(plan.configuration) for stage, look in (looks or {}).items()}
     seconds = time.perf_counter() - began
@@ -144,6 +148,7 @@ def run_trial(
         origin=plan.origin,
         failure=failure,
         stopped=stopped,
+        latency=latency,
         stages=stages,
     )
 

@@ -215,6 +215,7 @@ def _run_short(
         on_step=on_step,
         hopeless=judge(session, plan),
         looks=session.looks if room == "trials" else None,
+        timed=session.timed,
     )
 
 

@@ -15,6 +15,7 @@ from .screen_ledger import ScreenLedger
 from .sections import (
     DataSection,
     FinetuneSection,
+    LatencySection,
     NetworkSection,
     PretrainingSection,
     RanksSection,
@@ -35,6 +36,7 @@ __all__ = [
     "DataSection",
     "ElasticSection",
     "FinetuneSection",
+    "LatencySection",
     "Ledger",
     "NetworkSection",
     "Planned",

@@ -17,6 +17,7 @@ from .ranges import words
 from .sections import (
     DataSection,
     FinetuneSection,
+    LatencySection,
     NetworkSection,
     RanksSection,
     ScheduleSection,
@@ -44,6 +45,7 @@ class StudyFile(msgspec.Struct, frozen=True, kw_only=True):
     search: SearchSection = SearchSection()
     elastic: ElasticSection = ElasticSection()
     screen: ScreenSection = ScreenSection()
+    latency: LatencySection = LatencySection()
     finetune: FinetuneSection = FinetuneSection()
     path: Path = Path("study.toml")
 

@@ -74,10 +74,14 @@ def _flat(settings: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, 
 
 
 def _bound(settings: Mapping[str, Any]) -> dict[str, Any]:
-    """What may not change, by dotted key: all but :data:`FREE`, and ``elastic`` where no trial starts from it."""
-    init = settings.get("training", {}).get("init", ())
-    unused = "elastic" not in ([init] if isinstance(init, str) else init)
-    return {k: v for k, v in _flat(settings) if not (_is_free(k) or (unused and k.startswith("elastic.")))}
+    """What may not change, by dotted key: all but :data:`FREE`, ``elastic`` where no trial starts from it, and
+    ``latency`` where none is timed."""
+    init, search = settings.get("training", {}).get("init", ()), settings.get("search", {})
+    asked = {
+        "elastic": "elastic" in ([init] if isinstance(init, str) else init),
+        "latency": "latency_ratio" in (*search.get("objectives", ()), *search.get("floors", ())),
+    }
+    return {k: v for k, v in _flat(settings) if not _is_free(k) and asked.get(k.split(".")[0], True)}
 
 
 def _is_free(key: str) -> bool:

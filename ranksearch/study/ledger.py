@@ -174,6 +174,11 @@ class Ledger:
             Stopped: it was; without values, for which the sampler must not take a last milestone.
         """
         trial.set_user_attr("record", msgspec.to_builtins(record))
+        floors = self.record.floors
+        for name, value in zip(floors, record.objectives(floors), strict=True):
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore", ExperimentalWarning)
+                trial.set_constraint(name, floors[name] - value)  # met where zero or less
         if record.stopped:
             raise Stopped(record.stopped)
         return self.values(record)
@@ -187,16 +192,8 @@ class Ledger:
 
     def values(self, record: TrialRecord) -> tuple[float, ...]:
         """The study's objectives, all maximised: accuracy, and the ratios as log2."""
-        values = {
-            "accuracy": record.measured.accuracy,
-            "log2 compression_ratio": math.log2(record.counted.compression_ratio),
-            "log2 mac_ratio": math.log2(record.counted.mac_ratio),
-        }
-        return tuple(values[metric] for metric in self._metrics)
-
-    @cached_property
-    def _metrics(self) -> tuple[str, ...]:
-        return tuple(self.study().metric_names or ())
+        accuracy, *ratios = record.objectives(self.record.objectives)
+        return (accuracy, *map(math.log2, ratios))
 
     def find(self, key: str, room: Room = "trials") -> Trial | None:
         """The trial of a room that measured this :func:`ranksearch.records.trial_key`, if one did; of the finalists,

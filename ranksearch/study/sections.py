@@ -14,6 +14,7 @@ from ..records import DecaySchedule, Recipe
 from ..records.recipe import Optimizer
 from .ranges import Integers, Numbers, Setting, Words, require
 
+Ratio = Literal["mac_ratio", "latency_ratio"]
 Baseline = Literal[
     "uniform", "energy", "evbmf", "evbmf-weakened",
     "rate-distortion", "rate-distortion:relative", "rate-distortion:log", "rate-distortion:weighted-log",
@@ -196,6 +197,9 @@ class SearchSection(msgspec.Struct, frozen=True, kw_only=True):
     """``[search]``: until ``trials`` are finished or ``minutes`` are over; both may be changed on resuming.
 
     Attributes:
+        objectives: accuracy and compression_ratio, and what else is to be maximised beside them: how many times
+            fewer multiply-accumulates, how many times faster by measurement (``[latency]`` says how).
+        floors: what a network must reach in a ratio to be on the front, whether that is an objective or not.
         stop: the rule by which a hopeless trial is ended early, by name (:data:`~.stopping.STOPPING`).
         artifacts: where the study's machines share bases, adapter and networks: a folder or ``"s3://BUCKET/PREFIX"``;
             ``NAME.networks`` beside the storage's file, or the study file, unless given.
@@ -206,7 +210,8 @@ class SearchSection(msgspec.Struct, frozen=True, kw_only=True):
     sampler: Literal["tpe", "nsga2", "nsga3", "gp", "random", "qmc"] = "tpe"
     stop: Literal["none", "neighbours", "domination"] = "none"
     seed: Annotated[int, Meta(ge=0)] = 0
-    objectives: tuple[Literal["accuracy", "compression_ratio", "mac_ratio"], ...] = ("accuracy", "compression_ratio")
+    objectives: tuple[Literal["accuracy", "compression_ratio"] | Ratio, ...] = ("accuracy", "compression_ratio")
+    floors: dict[Ratio, Positive] = {}
     baselines: tuple[Baseline, ...] = ("uniform", "energy", "evbmf")
     storage: str = "sqlite"
     artifacts: str | None = None
@@ -217,8 +222,27 @@ class SearchSection(msgspec.Struct, frozen=True, kw_only=True):
         if self.objectives[:2] != ("accuracy", "compression_ratio") or len(set(self.objectives)) < len(self.objectives):
             raise StudyFileError(
                 f"search.objectives = {list(self.objectives)} must begin with accuracy, compression_ratio; "
-                "mac_ratio may follow"
+                "mac_ratio and latency_ratio may follow"
             )
+
+    @property
+    def compares_latency(self) -> bool:
+        """Whether every trial's network is timed."""
+        return "latency_ratio" in (*self.objectives, *self.floors)
+
+
+class LatencySection(msgspec.Struct, frozen=True, kw_only=True):
+    """``[latency]``: how a trial's network is timed, in turn with the dense one, where the search asks for that.
+
+    Attributes:
+        batch: images of one forward pass.
+        threads: of the processor, whatever the training uses.
+        rounds: passes that are timed, of each network.
+    """
+
+    batch: Count = 1
+    threads: Count = 1
+    rounds: Annotated[int, Meta(ge=2)] = 30
 
 
 class FinetuneSection(msgspec.Struct, frozen=True, kw_only=True):

@@ -89,7 +89,8 @@ trials = 100   # finished ones; may be changed on resuming, as minutes, sampler,
 sampler = "tpe"   # nsga2, nsga3, gp (few trials and variables), random, qmc
 stop = "none"   # early stopping of trials far below others at equal milestones: "neighbours", "domination"
 seed = 0
-objectives = ["accuracy", "compression_ratio"]   # "mac_ratio" may follow
+objectives = ["accuracy", "compression_ratio"]   # "mac_ratio", "latency_ratio" may follow
+# floors = {{ latency_ratio = 1.5 }}   # a network that is not so many times faster is not on the front; mac_ratio, too
 baselines = ["uniform", "energy", "evbmf"]   # also trained, at several ratios; evbmf-weakened, rate-distortion:log, …
 storage = "sqlite"   # NAME.db beside this file; "sqlite:///FILE", or a URL: postgresql://…, mysql://…
 # artifacts = "/shared/folder"   # or "s3://BUCKET/PREFIX": where several machines share bases, adapter and networks
@@ -103,6 +104,11 @@ images = 1000   # search images looked at, and as many training images for batch
 bypass = 0.1   # share of the trials, at least, that the screen does not choose
 enqueue = 0.5   # share of the trials, at most, that it chooses
 stages = ["untrained", "elastic"]   # as truncated; as a slice of the elastic adapter, where there is one
+
+[latency]   # of each trial's network, in turn with the dense one, where objectives or floors name latency_ratio
+batch = 1   # images per pass
+threads = 1
+rounds = 30   # timed passes
 
 [finetune]   # of chosen configurations, on train + search
 epochs = 30

@@ -9,7 +9,6 @@ from torch import nn
 from ranksearch.decomposition import network_bases
 from ranksearch.errors import RankError
 from ranksearch.export import (
-    Latency,
     LayerLatency,
     in_forms,
     layer_latencies,
@@ -20,7 +19,7 @@ from ranksearch.export import (
 from ranksearch.layers import Dense, LayerForm, RankConfiguration, Svd, Tucker2, network_cost
 from ranksearch.networks import walk
 from ranksearch.progressive import attach, collapse, set_decay
-from ranksearch.records import NO_DECAY, RankFile
+from ranksearch.records import NO_DECAY, Latency, RankFile
 
 CONFIGURATION = RankConfiguration({"0": Tucker2(5, 2), "3": Tucker2(6, 4), "5": Dense("fine as it is"), "7": Svd(4)})
 EXAMPLE = torch.rand(1, 3, 9, 9)

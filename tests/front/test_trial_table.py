@@ -12,7 +12,7 @@ from hypothesis import given
 from ranksearch.front import study_table, trial_table
 from ranksearch.layers import NetworkCost, RankConfiguration, Svd, Tucker2
 from ranksearch.pareto import dominates
-from ranksearch.records import DecaySchedule, Recipe, Trial
+from ranksearch.records import DecaySchedule, Latency, LatencyComparison, Recipe, Trial
 
 POINTS = st.lists(st.tuples(st.sampled_from([0.0, 0.6, 0.7, 0.8]), st.sampled_from([1.5, 2.0, 4.0])), max_size=10)
 
@@ -77,6 +77,28 @@ def test_a_third_objective_has_its_say(trial, history_of):
     assert trial_table(history_of([slow, fast]))["on_front"].tolist() == [True, False]
     three = history_of([slow, fast], objectives=("accuracy", "compression_ratio", "mac_ratio"))
     assert trial_table(three)["on_front"].tolist() == [True, True]
+
+
+def compared(seconds: float) -> LatencyComparison:
+    dense, compressed = (Latency(1, s, s, s) for s in (0.02, seconds))
+    return LatencyComparison(compressed, dense, threads=1)
+
+
+def test_latency_is_an_objective_or_a_floor(trial, history_of):
+    slow, fast = trial(0, 0.9, 4.0, latency=compared(0.04)), trial(1, 0.8, 4.0, latency=compared(0.01))
+    table = trial_table(history_of([slow, fast]))
+    assert table[["latency_ratio", "latency"]].to_numpy().tolist() == [[0.5, 0.04], [2.0, 0.01]]
+    assert table["on_front"].tolist() == [True, False]
+    three = history_of([slow, fast], objectives=("accuracy", "compression_ratio", "latency_ratio"))
+    assert trial_table(three)["on_front"].tolist() == [True, True]
+    faster = history_of([slow, fast], floors={"latency_ratio": 1.5})
+    assert trial_table(faster)["on_front"].tolist() == [False, True]
+    assert trial_table(faster)["hypervolume"].iloc[0] == 0
+    assert [t.number for t in faster.front()] == [1]
+
+
+def test_without_latencies_there_is_none_in_the_table(trial, history_of):
+    assert trial_table(history_of([trial(0, 0.9, 4.0)]))["latency_ratio"].isna().all()
 
 
 def test_a_failed_trial_is_in_the_table_and_never_on_the_front(trial, history_of):

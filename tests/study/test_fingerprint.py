@@ -34,6 +34,13 @@ def test_an_elastic_adapter_that_no_trial_starts_from_may_change(make_study: Cal
     _resume(make_study(training=training), make_study(training=training, elastic={"lr": 0.1, "steps": 900}))
 
 
+def test_latencies_that_are_not_compared_may_be_taken_otherwise(make_study: Callable[..., StudyFile]) -> None:
+    _resume(make_study(), make_study(latency={"batch": 64}))
+    search = {"floors": {"latency_ratio": 1.5}}
+    with pytest.raises(StudyChangedError, match=r"latency\.batch 1 → 64"):
+        _resume(make_study(search=search), make_study(search=search, latency={"batch": 64}))
+
+
 @pytest.mark.parametrize(
     ("changed", "told"),
     [
@@ -46,6 +53,7 @@ def test_an_elastic_adapter_that_no_trial_starts_from_may_change(make_study: Cal
         ({"data": {"normalize": {"mean": [0.5], "std": [0.2]}}}, "data.normalize"),
         ({"search": {"seed": 3}}, "search.seed 0 → 3"),
         ({"search": {"objectives": ["accuracy", "compression_ratio", "mac_ratio"]}}, "search.objectives"),
+        ({"search": {"floors": {"mac_ratio": 2}}}, "search.floors"),
         ({"network": {"arguments": {"width": 2}}}, "network.arguments"),
     ],
 )

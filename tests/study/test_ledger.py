@@ -8,9 +8,9 @@ import optuna
 import pytest
 
 from ranksearch.errors import StudyFileError
-from ranksearch.layers import RankConfiguration, Svd
+from ranksearch.layers import NetworkCost, RankConfiguration, Svd
 from ranksearch.records import DecaySchedule, ElasticRecord, Measurement, Recipe, StudyRecord, TrialRecord
-from ranksearch.study import Ledger, Planned, Worker, open_storage, origin_of, planned, run_one
+from ranksearch.study import Ledger, Planned, Worker, open_storage, origin_of, planned, run_one, sampler
 
 
 def _finishes(ledger: Ledger, record: TrialRecord) -> Callable[[optuna.Trial], tuple[float, ...]]:
@@ -111,6 +111,27 @@ def test_the_objectives_are_those_of_the_study(
     ratios = [math.log2(record.plain.compression_ratio), math.log2(record.plain.mac_ratio)]
     assert ledger.values(record) == (0.9, *ratios)
     assert len(ledger.study("baselines").directions) == 3
+
+
+@pytest.mark.parametrize("name", ["tpe", "gp"])
+def test_a_floor_steers_the_sampler(
+    name: str, url: str, study_record: StudyRecord, make_record: Callable[..., TrialRecord]
+) -> None:
+    """What is smaller is as accurate here, so that the floor alone keeps ``x``, the MAC ratio's share, high."""
+    ledger = Ledger(open_storage(url), "small")
+    ledger.create(msgspec.structs.replace(study_record, floors={"mac_ratio": 1.8}))
+
+    def objective(trial: optuna.Trial) -> tuple[float, ...]:
+        x = trial.suggest_float("x", 0, 1)
+        cost = NetworkCost(100, 100, 4 - 2 * x, 1 + x)
+        return ledger.finish(trial, msgspec.structs.replace(make_record(), pivoted=cost))
+
+    for _ in range(60):
+        run_one(ledger.study(sampler=sampler(name, 0)), objective, catch=())
+    proposed = [t.params["x"] for t in ledger.study().trials]
+    assert [t.constraints["mac_ratio"] <= 0 for t in ledger.study().trials] == [x >= 0.8 for x in proposed]
+    assert sum(x >= 0.8 for x in proposed[30:]) >= 12  # by chance it would be six
+    assert all(t.record.pivoted.mac_ratio >= 1.8 for t in ledger.history().front() if t.record)
 
 
 def test_the_queue_holds_nothing_twice(ledger: Ledger) -> None:
