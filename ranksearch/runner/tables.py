@@ -1,6 +1,6 @@
 """Tables for the terminal: layers, closed-form front, Pareto front, finalists, evaluations."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -68,17 +68,29 @@ def confirmed_text(row: Mapping[Any, Any]) -> tuple[str, str]:
 
 
 def front_table(
-    rows: Iterable[tuple[int, TrialRecord]], history: StudyHistory, confirmed: Mapping[int, tuple[str, str]]
+    rows: Sequence[tuple[int, TrialRecord]], history: StudyHistory, confirmed: Mapping[int, tuple[str, str]]
 ) -> Table:
-    """Trials of a front, by ratio: accuracy, both counts, MAC ratio, schedule.
+    """Trials of a front, by ratio: accuracy, both counts, MAC ratio, latency ratio where it was measured, schedule.
 
     Args:
         confirmed: :func:`confirmed_text` by number of the trial; empty where nothing was confirmed.
     """
     further = ("further seeds", "still on front") if confirmed else ()
+    timed = ("latency ratio",) if any(r.latency for _, r in rows) else ()
     made = table(
         f"Pareto front of {escape(history.study.name)} on the search split (dense {history.study.dense.accuracy:.2%})",
-        *("trial", "accuracy", *further, "ratio, pivoted", "ratio, plain", "MAC ratio", "params", "decay", "lr"),
+        *(
+            "trial",
+            "accuracy",
+            *further,
+            "ratio, pivoted",
+            "ratio, plain",
+            "MAC ratio",
+            *timed,
+            "params",
+            "decay",
+            "lr",
+        ),
     )
     for number, r in rows:
         decay = (
@@ -93,6 +105,7 @@ def front_table(
             f"{r.pivoted.compression_ratio:.2f}×",
             f"{r.plain.compression_ratio:.2f}×",
             f"{r.counted.mac_ratio:.2f}×",
+            *(f"{r.latency.ratio:.2f}×" if r.latency else "–" for _ in timed),
             f"{r.counted.params:,}",
             decay,
             f"{r.recipe.lr:.3g}",

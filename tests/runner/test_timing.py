@@ -46,7 +46,9 @@ def test_a_search_with_latency_as_an_objective(write: Command, ranksearch: Comma
     assert study.metric_names == ["accuracy", "log2 compression_ratio", "log2 latency_ratio"]
     assert ranksearch("export", path, "--select", "knee", "-o", path.parent / "ranks.json").code == 0
     assert "latency_ratio" in (path.parent / "ranks.json").read_text()
-    assert ranksearch("front", path).code == 0
+    shown = ranksearch("front", path).out
+    assert "latency ratio" in shown
+    assert f"{history.front()[0].record.latency.ratio:.2f}×" in shown  # type: ignore[union-attr]
 
 
 def test_a_floor_that_nothing_reaches_leaves_the_front_empty(
