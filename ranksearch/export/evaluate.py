@@ -2,6 +2,7 @@
 
 import statistics
 import time
+from collections.abc import Callable, Mapping
 
 import msgspec
 import torch
@@ -45,12 +46,16 @@ class Evaluation(msgspec.Struct, frozen=True):
 
 
 def compare_latency(
-    networks: dict[str, nn.Module], example: torch.Tensor, batches: tuple[int, ...] = (1, 64), rounds: int = 30
+    networks: Mapping[str, Callable[[torch.Tensor], torch.Tensor]],
+    example: torch.Tensor,
+    batches: tuple[int, ...] = (1, 64),
+    rounds: int = 30,
 ) -> dict[str, tuple[Latency, ...]]:
     """Latency of several networks in turn, A B A B …, so that a drifting machine slows all alike.
 
     Args:
-        networks: by label, all on the device of ``example``.
+        networks: by label: modules on the device of ``example``, or other callables from batch to batch, such as
+            :class:`~.onnx_file.OnnxNetwork`.
         example: one input, (1, …).
         batches: batch sizes.
         rounds: timed passes of each network and batch size, after three untimed ones.
