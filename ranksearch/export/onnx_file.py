@@ -1,9 +1,5 @@
 """ONNX: the network as one file for other runtimes, with its ranks in the metadata, and onnxruntime reading it back."""
 
-import logging
-import warnings
-from collections.abc import Iterator
-from contextlib import contextmanager
 from importlib import import_module
 from pathlib import Path
 from types import ModuleType
@@ -14,7 +10,7 @@ from torch import Tensor, nn
 from ..errors import ExportError, describe
 from ..records import RankFile
 from .compressed import METADATA_KEY
-from .tracing import BATCH_DIMENSION, traced_input, traced_network
+from .tracing import traced
 
 OPSET = 18  # of onnxscript's own functions: any other is converted from it
 
@@ -28,31 +24,23 @@ def save_onnx(network: nn.Module, example: Tensor, path: Path, ranks: RankFile |
         ranks: what a compressed network was collapsed from; stands in the file's metadata.
 
     Raises:
-        ExportError: the extra ``onnx`` is not installed, or the network cannot be exported with a batch of any size.
+        ExportError: the extra ``onnx`` is not installed, or the network has an operation that ONNX has not; also as
+            :func:`~.tracing.traced`.
     """
-    require("onnx"), require("onnxscript")
-    with _quiet():
-        try:
-            program = torch.onnx.export(
-                traced_network(network),
-                (traced_input(example),),
-                dynamo=True,
-                dynamic_shapes=(BATCH_DIMENSION,),
-                input_names=["input"],
-                output_names=["output"],
-                opset_version=OPSET,
-                verbose=False,
-            )
-        except Exception as error:
-            raise ExportError(
-                f"{path}: {type(network).__name__} cannot be exported to ONNX with a batch of any size "
-                f"({describe(error.__cause__ or error)})"
-            ) from error
-    assert program is not None
+    for library in ("onnx", "onnxscript"):
+        require(library)
+    program = traced(network, example)
+    try:
+        written = torch.onnx.export(
+            program, input_names=["input"], output_names=["output"], opset_version=OPSET, dynamo=True, verbose=False
+        )
+    except Exception as error:
+        raise ExportError(f"{path}: {type(network).__name__} cannot be told in ONNX ({describe(error)})") from error
+    assert written is not None
     if ranks is not None:
-        program.model.metadata_props[METADATA_KEY] = ranks.to_text()
+        written.model.metadata_props[METADATA_KEY] = ranks.to_text()
     path.parent.mkdir(parents=True, exist_ok=True)
-    program.save(path, external_data=False)
+    written.save(path, external_data=False)
     return path
 
 
@@ -95,19 +83,3 @@ def require(library: str) -> ModuleType:
         return import_module(library)
     except ModuleNotFoundError:
         raise ExportError(f'ONNX needs {library}, which is not installed: pip install "ranksearch[onnx]"') from None
-
-
-@contextmanager
-def _quiet() -> Iterator[None]:
-    """Without the exporter's own talk of what it does not need."""
-    loggers = [logging.getLogger(name) for name in ("torch.onnx", "onnxscript", "onnx_ir")]
-    levels = [logger.level for logger in loggers]
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        try:
-            for logger in loggers:
-                logger.setLevel(logging.ERROR)
-            yield
-        finally:
-            for logger, level in zip(loggers, levels, strict=True):
-                logger.setLevel(level)
