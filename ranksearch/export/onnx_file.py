@@ -32,11 +32,21 @@ def save_onnx(network: nn.Module, example: Tensor, path: Path, ranks: RankFile |
     program = traced(network, example)
     try:
         written = torch.onnx.export(
-            program, input_names=["input"], output_names=["output"], opset_version=OPSET, dynamo=True, verbose=False
+            program,
+            input_names=["input"],
+            output_names=["output"],
+            dynamic_shapes=({0: "batch"},),
+            opset_version=OPSET,
+            dynamo=True,
+            verbose=False,
         )
     except Exception as error:
         raise ExportError(f"{path}: {type(network).__name__} cannot be told in ONNX ({describe(error)})") from error
     assert written is not None
+    graph = written.model.graph
+    graph.metadata_props.clear()
+    for node in graph.all_nodes():  # each holds the stack trace that it came from: bytes, and paths of this machine
+        node.metadata_props.clear()
     if ranks is not None:
         written.model.metadata_props[METADATA_KEY] = ranks.to_text()
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -60,6 +70,7 @@ class OnnxNetwork:
         self.threads = threads or torch.get_num_threads()
         options = runtime.SessionOptions()
         options.intra_op_num_threads, options.inter_op_num_threads = self.threads, 1
+        options.add_session_config_entry("session.force_spinning_stop", "1")  # threads do not wait busily for the next
         options.log_severity_level = 3
         try:
             self._session = runtime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
