@@ -192,17 +192,36 @@ def report(
 def export(
     study: StudyPath,
     select: Annotated[
-        str, typer.Option(help="knee, best-accuracy, smallest, max-drop=1.0, min-ratio=4, trial=17 or all")
-    ] = "knee",
+        str | None,
+        typer.Option(
+            help="knee (unless given), best-accuracy, smallest, max-drop=1.0, min-ratio=4, trial=17 or all",
+        ),
+    ] = None,
     output: Output = None,
-    to: Annotated[str, typer.Option(help="ranks (JSON or YAML) or safetensors")] = "ranks",
+    to: Annotated[
+        str, typer.Option(help="ranks (JSON or YAML), safetensors, onnx, program (torch.export), int8 (ONNX) or card")
+    ] = "ranks",
+    file: Annotated[
+        Path | None, typer.Option("--from", help="a compressed .safetensors, of `finetune` say, instead of a selection")
+    ] = None,
+    form: Annotated[
+        str | None,
+        typer.Option(
+            help="of the layers: plain, pivoted, merged-in, merged-out or dense; of several, with commas between, or "
+            "`fastest`, each layer gets what is fastest here; as measured unless given"
+        ),
+    ] = None,
+    runtime: Annotated[str, typer.Option(help="whose seconds count for that: torch or onnxruntime")] = "torch",
+    batch: Annotated[int, typer.Option(min=1, help="at how many images")] = 1,
     storage: Storage = None,
 ) -> None:
-    """Take rank configurations, or the compressed networks that were measured, away from a study."""
+    """Take networks away from a study, as measured: ranks, weights, files for other runtimes, model cards."""
+    from .runner.forms import Forms
     from .runner.verbs import export_selected
 
-    for path in export_selected(_study(study, storage=storage), select, output, to):
-        _console().print(f"{path} written", highlight=False, soft_wrap=True)
+    forms = Forms.parse(form, runtime, batch) if form else None
+    for path, said in export_selected(_study(study, storage=storage), select, file, output, to, forms):
+        _console().print(f"{path} written" + (f": {said}" if said else ""), highlight=False, soft_wrap=True)
 
 
 @app.command()
@@ -227,14 +246,25 @@ def finetune(
 
 @app.command()
 def evaluate(
-    file: Annotated[Path, typer.Argument(help="rank file, or compressed .safetensors")],
+    file: Annotated[Path, typer.Argument(help="rank file, or compressed .safetensors, .onnx or .pt2")],
     study: Annotated[Path, typer.Option(help="study file that names the network and the data")],
+    batch: Annotated[list[int] | None, typer.Option(min=1, help="for the latency; 1 and 64 unless given")] = None,
+    cpus: Annotated[int | None, typer.Option(min=1, help="threads, of PyTorch and onnxruntime")] = None,
+    layers: Annotated[
+        str | None, typer.Option(metavar="RUNTIME", help="torch or onnxruntime: time each layer in each form, too")
+    ] = None,
+    trust: Annotated[bool, typer.Option("--trust", help="load a .pt2, which can run code that it holds")] = False,
     device: Device = None,
 ) -> None:
-    """Measure a compressed network on the test split, beside the dense one."""
-    from .runner.verbs import evaluate_file
+    """Measure a compressed network on the test split, its size and its latency, beside the dense one."""
+    from .runner.evaluation import evaluate_file
+    from .runner.threads import use_cores
 
-    evaluate_file(_study(study), file, device, _console())
+    if cpus:
+        use_cores(cpus)
+    evaluate_file(
+        _study(study), file, device=device, batches=batch or (1, 64), trust=trust, layers=layers, console=_console()
+    )
 
 
 def _leave_with_input() -> None:

@@ -55,6 +55,10 @@ class SelectionError(RanksearchError):
     """A point of the front was asked for that does not exist."""
 
 
+class ExportError(RanksearchError):
+    """A network that cannot be exported, an export that cannot be read, or one that computes something else."""
+
+
 class TableError(RanksearchError):
     """A table that cannot be written: an unknown suffix, or a file that refuses."""
 

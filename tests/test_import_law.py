@@ -31,6 +31,8 @@ GATES = {
     "plotly": {"report", "runner/notebook.py"},
     "tensorly": {"decomposition/hooi.py"},
     "safetensors": {"networks", "decomposition/bases_file.py", "export"},
+    "onnx": {"export/onnx_file.py"},
+    "onnxruntime": {"export/onnx_file.py", "export/int8.py"},
     "typer": {"cli"},
     "ray": {"runner/ray_cluster.py", "runner/ray_launcher.py"},
 }

@@ -2,14 +2,15 @@
 
 import statistics
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Hashable, Mapping
+from typing import TypeVar
 
 import msgspec
 import torch
-from torch import nn
+from torch import Tensor
 
+from ..layers import NetworkCost
 from ..records import Latency, Measurement
-from .compressed import stored_bytes
 
 
 class Evaluation(msgspec.Struct, frozen=True):
@@ -17,43 +18,41 @@ class Evaluation(msgspec.Struct, frozen=True):
 
     Attributes:
         measured: on each split that was looked at.
-        params: elements of all parameters, each counted once.
-        bytes: of parameters and buffers, index vectors included.
+        plain, pivoted: its cost by either count.
+        bytes: of its file, or of parameters and buffers where it has none.
+        latency: by runtime.
     """
 
     label: str
     measured: tuple[Measurement, ...]
-    params: int
+    plain: NetworkCost
+    pivoted: NetworkCost
     bytes: int
-    latency: tuple[Latency, ...] = ()
+    latency: dict[str, tuple[Latency, ...]]
 
-    @classmethod
-    def of(
-        cls, label: str, network: nn.Module, measured: tuple[Measurement, ...], latency: tuple[Latency, ...] = ()
-    ) -> "Evaluation":
-        """Sizes of ``network`` beside what was measured of it; ``latency`` is what :func:`compare_latency` found."""
-        params = sum(p.numel() for p in network.parameters())
-        return cls(label, measured, params, stored_bytes(network), latency)
+
+Label = TypeVar("Label", bound=Hashable)
 
 
 def compare_latency(
-    networks: Mapping[str, Callable[[torch.Tensor], object]],
-    example: torch.Tensor,
+    networks: Mapping[Label, Callable[[Tensor], Tensor]],
+    example: Tensor,
     batches: tuple[int, ...] = (1, 64),
     rounds: int = 30,
-) -> dict[str, tuple[Latency, ...]]:
+) -> dict[Label, tuple[Latency, ...]]:
     """Latency of several networks in turn, A B A B …, so that a drifting machine slows all alike.
 
     Args:
-        networks: by label, or other functions of a batch; all on the device of ``example``.
+        networks: by label: modules on the device of ``example``, or other callables from batch to batch, such as
+            :class:`~.onnx_file.OnnxNetwork`.
         example: one input, (1, …).
         batches: batch sizes.
         rounds: timed passes of each network and batch size, after three untimed ones.
     """
-    found: dict[str, tuple[Latency, ...]] = dict.fromkeys(networks, ())
+    found: dict[Label, tuple[Latency, ...]] = dict.fromkeys(networks, ())
     for batch in batches:
         inputs = example.expand(batch, *example.shape[1:]).contiguous()
-        times: dict[str, list[float]] = {label: [] for label in networks}
+        times: dict[Label, list[float]] = {label: [] for label in networks}
         with torch.inference_mode():
             for turn in range(rounds + 3):
                 for label, network in networks.items():

@@ -1,7 +1,7 @@
 """The form in which each layer of a compressed network runs fastest, by measurement, and the network in those forms."""
 
 import copy
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Collection, Mapping
 
 import msgspec
 import torch
@@ -12,9 +12,7 @@ from ..layers import Dense, LayerForm, LayerRanks, RankConfiguration, layer_form
 from ..progressive.surgery import substitute
 from ..records import Latency
 from .evaluate import compare_latency
-
-#: what makes of a layer and its input the function that is timed; the layer itself, unless told otherwise
-Prepare = Callable[[nn.Module, Tensor], Callable[[Tensor], object]]
+from .runtimes import RUNTIMES, Prepare
 
 
 class LayerLatency(msgspec.Struct, frozen=True):
@@ -42,7 +40,7 @@ def layer_latencies(
     *,
     batch: int = 1,
     rounds: int = 30,
-    prepare: Prepare = lambda layer, x: layer,
+    prepare: Prepare = RUNTIMES["torch"],
 ) -> tuple[LayerLatency, ...]:
     """Times every compressed layer in each of its forms, alone, its forms in turn.
 

@@ -4,6 +4,7 @@ The caller's network, its mode and the random generators are left as they were.
 """
 
 import copy
+from collections.abc import Callable
 
 import torch
 from torch import Tensor, nn
@@ -80,8 +81,11 @@ def predict(
     return outputs_of(precision.place(copy.deepcopy(network), device).eval(), examples, precision, device)
 
 
-def outputs_of(network: nn.Module, examples: Examples, precision: Precision, device: torch.device) -> Tensor:
-    """As :func:`predict`, of ``network`` itself, which is in evaluation mode and placed on ``device``."""
+def outputs_of(
+    network: Callable[[Tensor], Tensor], examples: Examples, precision: Precision, device: torch.device
+) -> Tensor:
+    """As :func:`predict`, of ``network`` itself, which is in evaluation mode and placed on ``device``, or anything
+    else that maps inputs to outputs."""
     with isolated_generators(device), torch.inference_mode():
         outputs = [precision.outputs(network, inputs).cpu() for inputs, _ in examples.batches(BATCH, device=device)]
     return torch.cat(outputs)

@@ -4,6 +4,7 @@ import copy
 import logging
 import statistics
 import time
+from collections.abc import Callable
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import Literal, TypeVar
@@ -67,7 +68,7 @@ class Precision:
                 tensor.data = tensor.data.to(memory_format=layout)
         return network
 
-    def outputs(self, network: nn.Module, inputs: Tensor) -> Tensor:
+    def outputs(self, network: Callable[[Tensor], Tensor], inputs: Tensor) -> Tensor:
         """The network's outputs in float32.
 
         Raises:

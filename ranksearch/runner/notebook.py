@@ -21,6 +21,7 @@ from ..report import front_figure, write_report
 from ..study import parse_study, reaching
 from .confirm import confirm
 from .device import torch_device
+from .exports import Bench
 from .finetune import finetune
 from .founding import join_study
 from .search import conclude, prepare, run_session
@@ -58,12 +59,16 @@ class Study:
         return write_report([self.history], Path(path))
 
     def export(self, path: str | Path, select: str = "knee", to: str = "ranks") -> list[Path]:
-        """Writes rank files (``.json``, ``.yaml``) or the measured networks (``to="safetensors"``).
+        """Writes rank files (``.json``, ``.yaml``) or the measured networks.
 
         Args:
             select: ``knee``, ``best-accuracy``, ``smallest``, ``max-drop=1.0``, ``min-ratio=4``, ``trial=17``, ``all``.
+            to: ``ranks``, ``safetensors``, ``onnx``, ``program``, ``int8`` or ``card``.
         """
-        return export(self.history, select, Path(path), self.session.store, to)
+        subject = self.session.subject
+        bench = Bench(subject.network, subject.splits, subject.task)
+        written = export(self.history, select, Path(path), self.session.store, lambda: bench, to)
+        return [file for file, _ in written]
 
     def network(self, select: str = "knee") -> nn.Module:
         """The measured compressed network of one point, in evaluation mode."""

@@ -12,7 +12,6 @@ from importlib.metadata import version
 
 import numpy as np
 import torch
-from msgspec import to_builtins
 from torch import nn
 
 from ..decomposition import NestedBases
@@ -21,10 +20,8 @@ from ..layers import Basis, NetworkSpec
 from ..networks import (
     Examples,
     Splits,
-    build_network,
     concatenate,
     load_weights,
-    make_splits,
     walk,
     weights_fingerprint,
 )
@@ -35,6 +32,7 @@ from .cache import cache_file
 from .calibrating import calibrated_bases
 from .dense_training import train_dense
 from .device import processor_name, torch_device
+from .study_network import study_network, study_splits
 
 log = logging.getLogger(__name__)
 
@@ -156,21 +154,8 @@ def study_subject(
         NetworkError, WeightsError, DataError, StudyFileError: what the study file names does not fit together.
     """
     chosen = torch_device(device or study.search.device)
-    splits = make_splits(
-        study.data.source,
-        search=study.data.search,
-        normalize=to_builtins(study.data.normalize),
-        augment=study.data.augment,
-        size=study.data.size,
-        seed=study.search.seed,
-        base=study.folder,
-        weights_seen=study.network.weights not in ("train", "none"),
-    )
-    if splits.classes is None:
-        raise DataError(f"{study.data.source}: labels must be integers; use ranksearch.search() for your own loss")
-    with torch.random.fork_rng(devices=[]):  # equal studies start from equal networks
-        torch.manual_seed(study.search.seed)
-        network = build_network(study.network.model, classes=splits.classes, arguments=study.network.arguments)
+    splits = study_splits(study)
+    network = study_network(study, splits)
     if study.network.weights == "train":
         network = train_dense(network, splits, study, chosen) if train else network
     elif study.network.weights != "none":

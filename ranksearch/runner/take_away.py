@@ -1,14 +1,19 @@
-"""From a finished trial to what is taken away: rank files, and the compressed network that was measured."""
+"""From a finished trial to what is taken away: rank files, and the measured network in many formats."""
 
+from collections.abc import Callable, Iterator
+from functools import cache, partial
 from importlib.metadata import version
 from pathlib import Path
 
 import msgspec
 
 from ..errors import SelectionError
+from ..export import read_ranks
 from ..front import select, trial_table
 from ..layers import NetworkCost
 from ..records import RankFile, StudyHistory, StudyRecord, TrialRecord
+from .exports import EXPORTS, Bench, Source, require_export, write_export
+from .forms import Forms
 from .network_store import NetworkStore
 
 
@@ -53,40 +58,61 @@ def selected(history: StudyHistory, selection: str) -> list[tuple[int, RankFile]
     return [(int(n), rank_file(history.study, int(n), records[int(n)], selection)) for n in rows["number"]]
 
 
-def export(history: StudyHistory, selection: str, output: Path, store: NetworkStore, to: str = "ranks") -> list[Path]:
-    """Writes what was selected.
+def export(
+    history: StudyHistory,
+    selection: str,
+    output: Path | None,
+    store: NetworkStore,
+    bench: Callable[[], Bench],
+    to: str = "ranks",
+    forms: Forms | None = None,
+) -> Iterator[tuple[Path, str]]:
+    """Writes what was selected, one network after the other.
 
     Args:
-        output: a file (JSON or YAML by its suffix for ranks), or for several points a folder.
-        to: one of :data:`EXPORTS`.
+        output: a file, or for several networks a folder; named after study and selection where None.
+        bench: what an export is tried with; asked for by those that run the network.
+        to: one of :data:`~.exports.EXPORTS`.
+        forms: in which the layers are written; as they were measured where None.
 
-    Returns:
-        The files written.
+    Yields:
+        Each file as it is written, and what there is to say of it.
+
+    Raises:
+        SelectionError, ExportError: as :func:`selected`, :func:`~.exports.write_export`.
     """
-    if to not in EXPORTS:
-        raise SelectionError(f"--to {to!r} is unknown; allowed: {', '.join(EXPORTS)}")
-    points, suffix = selected(history, selection), EXPORTS[to]
+    suffix, bench = require_export(to).suffixes[0], cache(bench)
+    if output is None:
+        several = selection == "all"
+        output = Path(f"{history.study.name}-{'front' if several else selection.replace('=', '-') + suffix}")
+    points = selected(history, selection)
     several = len(points) > 1 or selection == "all" or output.is_dir()
-    if not several and to == "ranks":
-        require_rank_suffix(output)
-    written = []
     for number, ranks in points:
         path = output / f"{history.study.name}-trial-{number}{suffix}" if several else output
-        if to == "ranks":
-            ranks.write(path)
-        else:
-            source = store.find(number, ranks)
-            path.parent.mkdir(parents=True, exist_ok=True)
-            path.write_bytes(source.read_bytes())
-        written.append(path)
-    return written
+        source = Source(ranks, partial(store.find, number, ranks), bench, lambda: history, forms)
+        yield path, write_export(source, path, to)
+
+
+def export_file(
+    file: Path,
+    output: Path | None,
+    bench: Callable[[], Bench],
+    history: Callable[[], StudyHistory],
+    to: str,
+    forms: Forms | None = None,
+) -> tuple[Path, str]:
+    """Writes the network of a compressed checkpoint, such as ``finetune`` makes, as :func:`export` does.
+
+    Args:
+        output: beside the checkpoint where None.
+        history: of the study, for the model card alone.
+    """
+    path = output or file.with_name(file.stem + require_export(to).suffixes[0])
+    source = Source(read_ranks(file), lambda: file, bench, history, forms)
+    return path, write_export(source, path, to)
 
 
 def require_rank_suffix(path: Path) -> None:
     """Raises :class:`SelectionError` where ``path`` does not end as a rank configuration's does."""
-    if path.suffix not in (".json", ".yaml", ".yml"):
+    if path.suffix not in EXPORTS["ranks"].suffixes:
         raise SelectionError(f"{path}: a rank configuration is written as .json or .yaml")
-
-
-#: what can be taken away → suffix of its files in a folder
-EXPORTS = {"ranks": ".json", "safetensors": ".safetensors"}

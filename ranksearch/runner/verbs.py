@@ -1,29 +1,30 @@
-"""Verbs that need the network and its data: layers, finetune, evaluate, and a worker's work."""
+"""Verbs that need the network and its data: layers, export, finetune, and a worker's work."""
 
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from rich.console import Console
-from rich.markup import escape
-from rich.table import Table
 
-from ..export import Evaluation, compare_latency, load_compressed, read_ranks
-from ..layers import network_cost
+from ..errors import SelectionError
+from ..progressive import CLASSIFICATION
 from ..records import RankFile, TrialRecord, require_fit
 from ..study import StudyFile, reaching
 from .artifacts import Artifacts
+from .exports import Bench
 from .finetune import finetune
+from .forms import Forms
 from .founding import join_study
 from .network_store import NetworkStore
 from .progress import duration
 from .results import read_history
 from .search import prepare, run_session
+from .study_network import study_network, study_splits
 from .subject import study_subject
-from .tables import finalists_table, layers_table, left_dense_table, table
-from .take_away import EXPORTS, export
+from .tables import finalists_table, layers_table, left_dense_table
+from .take_away import export, export_file
 from .threads import use_cores
-from .trial import Plan, measured, untrained
+from .trial import Plan
 from .worker import Budget
 
 SHOW_EVERY = 10  # seconds between two lines on the steps of a long training
@@ -56,13 +57,27 @@ def show_layers(study: StudyFile, device: str | None, console: Console) -> None:
     )
 
 
-def export_selected(study: StudyFile, selection: str, output: Path | None, to: str) -> list[Path]:
-    """Writes the rank files or networks that ``selection`` names."""
-    default = Path(f"{study.name}-{selection.replace('=', '-')}{EXPORTS.get(to, '')}")
-    if output is None and selection == "all":
-        default = Path(f"{study.name}-front")
-    store = NetworkStore(Artifacts.of(study))
-    return export(read_history(study), selection, output or default, store, to)
+def export_selected(
+    study: StudyFile,
+    selection: str | None,
+    file: Path | None,
+    output: Path | None,
+    to: str,
+    forms: Forms | None = None,
+) -> Iterator[tuple[Path, str]]:
+    """Writes what ``selection`` names, or the network of a compressed checkpoint; see :func:`~.take_away.export`."""
+
+    def bench() -> Bench:
+        splits = study_splits(study)
+        return Bench(study_network(study, splits), splits, CLASSIFICATION)
+
+    if file is None:
+        store = NetworkStore(Artifacts.of(study))
+        yield from export(read_history(study), selection or "knee", output, store, bench, to, forms)
+    elif selection is None:
+        yield export_file(file, output, bench, lambda: read_history(study), to, forms)
+    else:
+        raise SelectionError(f"--select {selection} and --from {file}: one of them")
 
 
 def finetune_files(
@@ -109,56 +124,3 @@ def finetune_files(
     console.print(finalists_table(records))
     console.print(f"dense network without further training: {dense:.2%} on the test split", highlight=False)
     return records
-
-
-def evaluate_file(study: StudyFile, file: Path, device: str | None, console: Console) -> list[Evaluation]:
-    """Measures a rank file (truncated, untrained) or a compressed checkpoint beside the dense network."""
-    subject = study_subject(study, device=device)
-    checkpoint = file.suffix == ".safetensors"
-    ranks = read_ranks(file) if checkpoint else RankFile.read(file)
-    require_fit(ranks.configuration, subject.spec, str(file))
-    if checkpoint:
-        compressed = load_compressed(subject.network, file).to(subject.device)
-        searched = measured(subject, subject.search_stage, compressed)
-    else:
-        bases = subject.bases(study.ranks.basis)
-        compressed, searched = untrained(subject, bases, ranks.configuration, ranks.form)
-        console.print(f"{file} holds ranks, no weights: truncated without training", highlight=False, soft_wrap=True)
-    final = subject.final_stage
-    on_splits = {
-        "dense": (subject.dense, final.dense(subject.task)),
-        file.name: (searched, measured(subject, final, compressed)),
-    }
-    networks = {"dense": subject.network, file.name: compressed}
-    latency = compare_latency(networks, subject.splits.train.example().to(subject.device))
-    found = [Evaluation.of(label, networks[label], on_splits[label], latency[label]) for label in networks]
-    console.print(evaluations_table(found))
-    plain, pivoted = (network_cost(subject.spec, ranks.configuration, f) for f in ("plain", "pivoted"))
-    console.print(
-        f"compression ratio {pivoted.compression_ratio:.2f}× pivoted, {plain.compression_ratio:.2f}× plain; MAC ratio "
-        f"{pivoted.mac_ratio:.2f}× pivoted, {plain.mac_ratio:.2f}× plain",
-        highlight=False,
-        soft_wrap=True,
-    )
-    return found
-
-
-def evaluations_table(evaluations: Sequence[Evaluation]) -> Table:
-    """Networks side by side."""
-    first = evaluations[0]
-    made = table(
-        "Accuracy, size and latency",
-        "network",
-        *(f"{on.split}, {on.images:,} images" for on in first.measured),
-        *("params", "MiB"),
-        *(f"ms, batch {latency.batch} (quartiles)" for latency in first.latency),
-    )
-    for e in evaluations:
-        made.add_row(
-            escape(e.label),
-            *(f"{on.accuracy:.2%}" for on in e.measured),
-            f"{e.params:,}",
-            f"{e.bytes / 2**20:.3g}",
-            *(f"{t.median * 1e3:.2f} ({t.lower * 1e3:.2f}–{t.upper * 1e3:.2f})" for t in e.latency),
-        )
-    return made

@@ -9,7 +9,6 @@ onnxruntime folds by itself. All of one row's networks are timed in turn. Two ta
 """
 
 import argparse
-import tempfile
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, get_args
@@ -20,12 +19,11 @@ from torch import Tensor, nn
 
 from ranksearch.allocation import ALLOCATORS
 from ranksearch.export import (
+    RUNTIMES,
     LayerLatency,
-    OnnxNetwork,
     compare_latency,
     in_forms,
     layer_latencies,
-    save_onnx,
     streamline,
 )
 from ranksearch.layers import LayerForm, RankConfiguration, layer_macs, layer_params, network_cost
@@ -34,23 +32,8 @@ from ranksearch.records import NO_DECAY
 from ranksearch.runner.subject import Subject, study_subject
 from ranksearch.study import read_study
 
-Run = Callable[[Tensor], object]
+Run = Callable[[Tensor], Tensor]
 FORMS = get_args(LayerForm)
-
-
-class Onnx:
-    """Networks and layers as onnxruntime runs them; each is written once, whatever the batch."""
-
-    def __init__(self, folder: Path) -> None:
-        self.folder, self.made = folder, 0
-
-    def __call__(self, network: nn.Module, x: Tensor) -> Run:
-        self.made += 1
-        return OnnxNetwork(save_onnx(network, x[:1], self.folder / f"{self.made}.onnx"))
-
-
-def as_module(network: nn.Module, x: Tensor) -> Run:
-    return network.eval()
 
 
 def streamlined(network: nn.Module, x: Tensor) -> Run:
@@ -77,7 +60,7 @@ def measured(
     for runtime, prepare in runtimes.items():
         for batch in options.batch:
             rounds = options.rounds if batch == 1 else max(5, options.rounds // 3)
-            alone = as_module if runtime == "streamlined" else prepare
+            alone = RUNTIMES["torch"] if runtime == "streamlined" else prepare
             layers = layer_latencies(plain, configuration, example, batch=batch, rounds=rounds, prepare=alone)
             chosen = {layer.name: layer.fastest(FORMS) for layer in layers}
             forms: dict[str, dict[str, LayerForm]] = {
@@ -148,25 +131,24 @@ def main() -> None:
     torch.set_num_threads(options.threads)
     networks: list[dict[str, Any]] = []
     layers: list[dict[str, Any]] = []
-    with tempfile.TemporaryDirectory() as folder:
-        every = {"torch": as_module, "streamlined": streamlined, "onnxruntime": Onnx(Path(folder))}
-        runtimes = {name: every[name] for name in options.runtime}
-        for path in options.studies:
-            study = read_study(path)
-            options.basis = study.ranks.basis
-            subject = study_subject(study, device="cpu")
-            for ratio in options.ratio:
-                for of_networks, of_layers in measured(subject, ratio, options, runtimes):
-                    networks += [{"study": study.name, **row} for row in of_networks]
-                    layers += [{"study": study.name, **row} for row in of_layers]
-                    for row in of_networks:
-                        print(
-                            f"{study.name} {ratio:g}× {row['runtime']:11} batch {row['batch']:2} {row['form']:8} "
-                            f"{row['compression_ratio']:5.2f}× params {row['mac_ratio']:5.2f}× MACs "
-                            f"{row['ms']:8.2f} ms ({row['ms_lower']:.2f}–{row['ms_upper']:.2f})  "
-                            f"{row['latency_ratio']:.2f}×",
-                            flush=True,
-                        )
+    every = RUNTIMES | {"streamlined": streamlined}
+    runtimes = {name: every[name] for name in options.runtime}
+    for path in options.studies:
+        study = read_study(path)
+        options.basis = study.ranks.basis
+        subject = study_subject(study, device="cpu")
+        for ratio in options.ratio:
+            for of_networks, of_layers in measured(subject, ratio, options, runtimes):
+                networks += [{"study": study.name, **row} for row in of_networks]
+                layers += [{"study": study.name, **row} for row in of_layers]
+                for row in of_networks:
+                    print(
+                        f"{study.name} {ratio:g}× {row['runtime']:11} batch {row['batch']:2} {row['form']:8} "
+                        f"{row['compression_ratio']:5.2f}× params {row['mac_ratio']:5.2f}× MACs "
+                        f"{row['ms']:8.2f} ms ({row['ms_lower']:.2f}–{row['ms_upper']:.2f})  "
+                        f"{row['latency_ratio']:.2f}×",
+                        flush=True,
+                    )
     if options.parquet:
         options.parquet.mkdir(parents=True, exist_ok=True)
         pd.DataFrame(networks).to_parquet(options.parquet / "networks.parquet")

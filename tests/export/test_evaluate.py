@@ -1,11 +1,10 @@
-"""Evaluation: the numbers of a network beside another, and latencies taken in turn."""
+"""Latencies of networks, or of anything else from batch to batch, taken in turn."""
 
 import pytest
 import torch
 from torch import Tensor, nn
 
-from ranksearch.export import Evaluation, compare_latency
-from ranksearch.records import Measurement
+from ranksearch.export import compare_latency
 
 
 class Counted(nn.Module):
@@ -18,13 +17,6 @@ class Counted(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         self.diary.append((self.name, tuple(x.shape)))
         return x
-
-
-def test_an_evaluation_counts_parameters_and_bytes() -> None:
-    measured = (Measurement(0.75, 0.1, "test", 20),)
-    found = Evaluation.of("mine", nn.Sequential(nn.Linear(6, 3), nn.BatchNorm1d(3)), measured)
-    assert (found.label, found.measured, found.latency) == ("mine", measured, ())
-    assert (found.params, found.bytes) == (27, 4 * (27 + 6) + 8)  # running statistics and their counter
 
 
 def test_latencies_are_taken_in_turn_on_batches_of_the_asked_size() -> None:
@@ -53,3 +45,8 @@ def test_latency_leaves_no_gradients_behind() -> None:
     network = nn.Linear(4, 2)
     compare_latency({"one": network}, torch.randn(1, 4), batches=(2,), rounds=2)
     assert network.weight.grad is None
+
+
+def test_anything_from_tensor_to_tensor_is_timed_by_any_label() -> None:
+    found = compare_latency({("a", 1): torch.relu, ("b", 2): lambda x: x + 1}, torch.randn(1, 4), (2,), rounds=2)
+    assert list(found) == [("a", 1), ("b", 2)]

@@ -137,7 +137,7 @@ def test_ranks_and_selections_that_do_not_exist(write: Command, ranksearch: Comm
     assert ranksearch("search", path).code == 0
     refused(ranksearch("export", path, "--select", "nee"), "did you mean 'knee'?")
     refused(ranksearch("export", path, "--select", "trial=99"), "99")
-    refused(ranksearch("export", path, "--to", "onnx"), "allowed: ranks, safetensors")
+    refused(ranksearch("export", path, "--to", "tensorrt"), "allowed: ranks, safetensors, onnx")
     refused(ranksearch("export", path, "-o", "ranks.txt"), "ranks.txt")
     refused(ranksearch("allocate", path, "--ratio", 1000, "-o", ranks), "1000")
     refused(ranksearch("allocate", path, "--ratio", 3, "--allocator", "unifrom"), "did you mean 'uniform'?")

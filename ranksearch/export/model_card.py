@@ -1,0 +1,172 @@
+"""The model card: Markdown that says what a compressed network is, what was measured of it, and how to make it again.
+
+Every name and sentence from outside (study, layers, data, reasons) stands in it as text that Markdown does not read.
+"""
+
+import json
+import re
+import shlex
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+import msgspec
+
+from ..layers import Dense, Form, LayerRanks, NetworkSpec, RankConfiguration, full_ranks, layer_params, network_cost
+from ..layers.configuration import as_tuple
+from ..records import Measurement, RankFile, StudyRecord, TrialRecord
+
+FORMS: tuple[Form, ...] = ("pivoted", "plain")
+
+
+def model_card(
+    ranks: RankFile,
+    study: StudyRecord,
+    *,
+    record: TrialRecord | None,
+    dense: Mapping[str, Measurement],
+    classes: int | None,
+    file_bytes: int,
+    digest: str,
+) -> str:
+    """The card's text.
+
+    Args:
+        ranks: of the network, as its checkpoint holds them.
+        record: of the training that made it; None where the storage has none.
+        dense: what the network is to be compared with, by label.
+        classes: that the network tells apart; None where it does not.
+        file_bytes, digest: of the checkpoint.
+    """
+    cost = {form: network_cost(study.network, ranks.configuration, form) for form in FORMS}
+    ratio, name = cost[ranks.form].compression_ratio, ranks.network.get("model", "")
+    sections = [
+        f"# {prose(name)}, {ratio:.2f}× smaller",
+        f"A low-rank compressed copy of {code(name)}, out of the study {code(study.name)}: Tucker-2 for k×k "
+        f"convolutions, truncated SVD for 1×1 convolutions and linear layers, in the {ranks.form} form, float32. "
+        f"Dense weights {code(ranks.network.get('weights', ''))}, checkpoint {file_bytes:,} bytes, "
+        f"digest {code(digest)}.",
+        "## What was measured",
+        _rows(["network", "accuracy", "split", "images", "distance from dense"], _measured(ranks, dense)),
+        _rows(
+            ["", "dense", *(f"compressed, {form} form" for form in FORMS)],
+            [
+                ["parameters", f"{study.network.params:,}", *(f"{cost[form].params:,}" for form in FORMS)],
+                ["MACs per image", f"{study.network.macs:,}", *(f"{cost[form].macs:,}" for form in FORMS)],
+                ["compression ratio", "1", *(f"{cost[form].compression_ratio:.2f}×" for form in FORMS)],
+                ["MAC ratio", "1", *(f"{cost[form].mac_ratio:.2f}×" for form in FORMS)],
+            ],
+        ),
+        "## Protocol",
+        "\n".join(f"- {prose(sentence)}" for sentence in study.protocol),
+        "## Ranks",
+        _rows(["layer", "kernel", "ranks", "full ranks", "dense params", "params"], _layers(ranks, study.network)),
+        "## How it was trained",
+        _rows(["", ""], _training(ranks, study, record)),
+        "## Take it up",
+        _fenced("python", _python(name, classes, study.settings)),
+        _fenced("sh", _commands(study.name, ranks)),
+        "The rank file (`ranks.json`):",
+        _fenced("json", ranks.to_text()),
+        "The study's settings, every default written out:",
+        _fenced("json", json.dumps(study.settings, indent=2)),
+    ]  # fmt: skip
+    return "\n\n".join(sections) + "\n"
+
+
+def _measured(ranks: RankFile, dense: Mapping[str, Measurement]) -> Iterable[list[str]]:
+    for label, on in {"compressed": ranks.measured, **dense}.items():
+        if on is not None:
+            distance = "not finite" if on.distance is None else f"{on.distance:.4g}"
+            yield [label, f"{on.accuracy:.2%}", on.split, f"{on.images:,}", distance]
+
+
+def _layers(ranks: RankFile, network: NetworkSpec) -> Iterable[list[str]]:
+    configuration: RankConfiguration = ranks.configuration
+    for spec in network.layers:
+        kernel = f"{spec.channels_out}×{spec.channels_in}"
+        if spec.kind == "conv2d":
+            kernel += f"×{spec.kernel[0]}×{spec.kernel[1]}"
+        params = layer_params(spec, configuration[spec.name], ranks.form)
+        chosen, full = _ranks_text(configuration[spec.name]), "×".join(map(str, full_ranks(spec)))
+        yield [code(spec.name), kernel, chosen, full, f"{spec.params:,}", f"{params:,}"]
+    for left in network.left_dense:
+        yield [code(left.name), prose(left.type), f"dense: {prose(left.reason)}", "", f"{left.params:,}", ""]
+
+
+def _ranks_text(ranks: LayerRanks) -> str:
+    return f"dense: {prose(ranks.reason)}" if isinstance(ranks, Dense) else "×".join(map(str, as_tuple(ranks)))
+
+
+def _training(ranks: RankFile, study: StudyRecord, record: TrialRecord | None) -> Iterable[list[str]]:
+    for title, value in (("schedule", ranks.schedule), ("recipe", ranks.recipe)):
+        yield [title, ", ".join(f"{k} {code(str(v))}" for k, v in msgspec.structs.asdict(value).items())]
+    for key, value in ranks.provenance.items():
+        yield [prose(key), code(str(value))]
+    if record is not None:
+        yield ["training seed", str(record.seed)]
+        yield ["training", f"{record.cost.images:,} images, {record.cost.seconds:.0f} s, origin {code(record.origin)}"]
+    machine = record.machine if record else study.machine
+    yield ["machine", f"{code(machine.device)}, {code(machine.processor)}, {machine.threads} threads"]
+    yield ["precision while searching", code(machine.precision)]
+    yield ["versions", ", ".join(f"{prose(k)} {code(v)}" for k, v in machine.versions.items())]
+    yield ["fingerprints", ", ".join(f"{prose(k)} {code(v)}" for k, v in study.fingerprint.items())]
+
+
+def _python(model: str, classes: int | None, settings: Mapping[str, Any]) -> str:
+    if settings["data"]["source"] == "given":  # in a notebook
+        made = "network = ...  # your own, as it was given to ranksearch.search"
+    else:
+        arguments = settings["network"].get("arguments") or {}
+        made = (
+            "from ranksearch.networks import build_network\n\n"
+            f"network = build_network({model!r}, classes={classes}, arguments={arguments!r})"
+        )
+    return f'import ranksearch\n{made}\nnetwork = ranksearch.load(network, "model.safetensors")\n'
+
+
+def _commands(study: str, ranks: RankFile) -> str:
+    file = shlex.quote(" ".join(f"{study}.toml".split()))
+    lines = [f"ranksearch evaluate model.safetensors --study {file}", f"ranksearch finetune {file} ranks.json"]
+    if isinstance(number := ranks.provenance.get("trial"), int):
+        lines.insert(0, f"ranksearch export {file} --select trial={number} -o ranks.json")
+    return "\n".join(lines) + "\n"
+
+
+def _rows(head: list[str], rows: Iterable[list[str]]) -> str:
+    lines = [head, ["---"] * len(head), *rows]
+    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
+
+
+def _fenced(language: str, text: str) -> str:
+    """A block that no line of ``text`` ends: its fence is longer than any run of backticks inside."""
+    fence = "`" * max(3, _longest_run(text) + 1)
+    return f"{fence}{language}\n{text.rstrip()}\n{fence}"
+
+
+def _longest_run(text: str) -> int:
+    return max(map(len, re.findall("`+", text)), default=0)
+
+
+def prose(text: str) -> str:
+    """Text in one line of which Markdown reads nothing.
+
+    >>> prose("<b> [x](y) | *z*")
+    '\\\\<b\\\\> \\\\[x\\\\](y) \\\\| \\\\*z\\\\*'
+    """
+    return re.sub(r"([\\`*_{}\[\]<>#|~&!$])", r"\\\1", " ".join(text.split()))
+
+
+def code(text: str) -> str:
+    """A code span, also within a table.
+
+    >>> code("a|b")
+    '`a\\\\|b`'
+    >>> code("a`b")
+    '`` a`b ``'
+    """
+    line = " ".join(text.split()).replace("|", "\\|")
+    if not line:
+        return "–"
+    fence = "`" * (_longest_run(line) + 1)
+    pad = " " if "`" in line else ""
+    return f"{fence}{pad}{line}{pad}{fence}"

@@ -1,0 +1,33 @@
+"""Network and data as a study file names them, before anything is trained or measured."""
+
+import torch
+from msgspec import to_builtins
+from torch import nn
+
+from ..errors import DataError
+from ..networks import Splits, build_network, make_splits
+from ..study import StudyFile
+
+
+def study_splits(study: StudyFile) -> Splits:
+    """train, search, test by ``[data]``; raises :class:`DataError` where labels are no integers."""
+    splits = make_splits(
+        study.data.source,
+        search=study.data.search,
+        normalize=to_builtins(study.data.normalize),
+        augment=study.data.augment,
+        size=study.data.size,
+        seed=study.search.seed,
+        base=study.folder,
+        weights_seen=study.network.weights not in ("train", "none"),
+    )
+    if splits.classes is None:
+        raise DataError(f"{study.data.source}: labels must be integers; use ranksearch.search() for your own loss")
+    return splits
+
+
+def study_network(study: StudyFile, splits: Splits) -> nn.Module:
+    """The network of ``[network]`` as its factory makes it, weights not loaded; equal studies start from equal ones."""
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(study.search.seed)
+        return build_network(study.network.model, classes=splits.classes, arguments=study.network.arguments)
