@@ -2,6 +2,7 @@
 
 from .elastic_record import ElasticRecord
 from .latency import Latency, LatencyComparison
+from .published_point import PublishedPoint
 from .rank_file import RankFile, require_fit
 from .recipe import Recipe
 from .schedule import NO_DECAY, SCHEDULES, DecaySchedule
@@ -30,6 +31,7 @@ __all__ = [
     "Machine",
     "Measurement",
     "Milestone",
+    "PublishedPoint",
     "RankFile",
     "Recipe",
     "Room",

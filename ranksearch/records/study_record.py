@@ -9,11 +9,14 @@ import msgspec
 from ..layers import Form, NetworkSpec, RankConfiguration
 from ..pareto import Box, non_dominated
 from .elastic_record import ElasticRecord
+from .published_point import PublishedPoint
 from .screened_candidate import ScreenedCandidate
 from .trial_record import Machine, Measurement, TrialRecord
 
 State = Literal["complete", "failed", "running", "waiting", "stopped"]
 Room = Literal["trials", "baselines", "confirmations", "finalists"]
+
+IMPORTANCE_TRIALS = 20  # trials, below which the importance of a variable is noise
 
 
 class ClosedFormPoint(msgspec.Struct, frozen=True):
@@ -84,6 +87,8 @@ class StudyHistory(msgspec.Struct, frozen=True, kw_only=True):
         finalists: full-length trainings, measured on the test split.
         elastic: the shared training of the elastic adapter, where it is over.
         screen: candidates of the cheap stages, where they were asked for: there may be thousands.
+        importances: of the variables, by objective and for the ``"front"``; none unless asked for, or of too few.
+        published: what the study file names to be drawn beside the study.
     """
 
     study: StudyRecord
@@ -93,6 +98,8 @@ class StudyHistory(msgspec.Struct, frozen=True, kw_only=True):
     finalists: tuple[Trial, ...] = ()
     elastic: ElasticRecord | None = None
     screen: tuple[ScreenedCandidate, ...] = ()
+    importances: dict[str, dict[str, float]] = {}
+    published: tuple[PublishedPoint, ...] = ()
 
     def ended(self, room: Room = "trials") -> tuple[Trial, ...]:
         """Trials that finished or were stopped early, with a record of their own, in the order of ending; no copies."""

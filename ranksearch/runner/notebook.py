@@ -5,6 +5,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal
 
+import msgspec
 import optuna
 import pandas as pd
 import plotly.graph_objects as go
@@ -18,7 +19,7 @@ from ..networks import given_splits
 from ..progressive import Task
 from ..records import RankFile, StudyHistory
 from ..report import front_figure, write_report
-from ..study import parse_study, reaching
+from ..study import importances, parse_study, reaching
 from .confirm import confirm
 from .device import torch_device
 from .exports import Bench
@@ -56,7 +57,9 @@ class Study:
 
     def report(self, path: str | Path) -> Path:
         """Writes the self-contained HTML page."""
-        return write_report([self.history], Path(path))
+        history = self.history
+        found = importances(self.session.ledger.study(), history)
+        return write_report([msgspec.structs.replace(history, importances=found)], Path(path))
 
     def export(self, path: str | Path, select: str = "knee", to: str = "ranks") -> list[Path]:
         """Writes rank files (``.json``, ``.yaml``) or the measured networks.

@@ -12,7 +12,16 @@ from ..errors import StudyFileError
 from ..front import confirmed_table, front, study_table, trial_table, write_table
 from ..records import StudyHistory
 from ..report import write_report
-from ..study import Ledger, SearchSection, StudyFile, open_storage, reaching, read_study, template
+from ..study import (
+    Ledger,
+    SearchSection,
+    StudyFile,
+    importances,
+    open_storage,
+    reaching,
+    read_study,
+    template,
+)
 from .tables import confirmed_text, finalists_table, front_table
 
 
@@ -73,11 +82,20 @@ def show_front(study: StudyFile, files: Sequence[Path], console: Console) -> Non
         console.print(f"{path} written", highlight=False, soft_wrap=True)
 
 
+def report_history(study: StudyFile) -> StudyHistory:
+    """All that a report shows: the history with its screen, importances, and what the study file names as published."""
+    with reaching(study.storage_url):
+        ledger = Ledger(open_storage(study.storage_url, create=False), study.name)
+        history = ledger.history(screen=True)
+        found = importances(ledger.study(), history)
+    return msgspec.structs.replace(history, importances=found, published=study.report.published)
+
+
 def make_report(studies: Sequence[StudyFile], output: Path | None) -> Path:
     """Writes the page of one study, or of several overlaid; ``./reports/NAME/index.html`` unless told otherwise."""
     path = output or Path("reports") / "+".join(study.name for study in studies) / "index.html"
     if path.suffix != ".html":
         path = path / "index.html"
-    histories = [read_history(study, screen=True) for study in studies]
+    histories = [report_history(study) for study in studies]
     files = {history.study.name: str(study.path) for history, study in zip(histories, studies, strict=True)}
     return write_report(histories, path, study_files=files)

@@ -5,6 +5,7 @@ from .at_work import AtWork
 from .counts import Counts
 from .file import StudyFile, parse_study, read_study, settings
 from .fingerprint import fingerprint, require_same
+from .importances import importances
 from .ledger import Ledger, Room
 from .masking import masked
 from .one_trial import Stopped, run_one
@@ -19,6 +20,7 @@ from .sections import (
     NetworkSection,
     PretrainingSection,
     RanksSection,
+    ReportSection,
     ScheduleSection,
     SearchSection,
     TrainingSection,
@@ -43,6 +45,7 @@ __all__ = [
     "PretrainingSection",
     "Proposals",
     "RanksSection",
+    "ReportSection",
     "Room",
     "ScheduleSection",
     "ScreenLedger",
@@ -55,6 +58,7 @@ __all__ = [
     "Variables",
     "Worker",
     "fingerprint",
+    "importances",
     "masked",
     "open_storage",
     "origin_of",

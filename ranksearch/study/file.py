@@ -20,6 +20,7 @@ from .sections import (
     LatencySection,
     NetworkSection,
     RanksSection,
+    ReportSection,
     ScheduleSection,
     SearchSection,
     TrainingSection,
@@ -47,6 +48,7 @@ class StudyFile(msgspec.Struct, frozen=True, kw_only=True):
     screen: ScreenSection = ScreenSection()
     latency: LatencySection = LatencySection()
     finetune: FinetuneSection = FinetuneSection()
+    report: ReportSection = ReportSection()
     path: Path = Path("study.toml")
 
     def __post_init__(self) -> None:
@@ -163,9 +165,12 @@ def _require_known(table: Mapping[str, Any], section: type[msgspec.Struct], pref
                 raise StudyFileError(f"{key} = {word!r} is not available{nearest(word, choices)}")
             if isinstance(word, float) and not math.isfinite(word):
                 raise StudyFileError(f"{key} = {word} must be finite")
+        tables = {f"{key}[{i}].": v for i, v in enumerate(value)} if isinstance(value, list) else {f"{key}.": value}
         for inner in fields[name]:
-            if isinstance(value, Mapping) and isinstance(inner, type) and issubclass(inner, msgspec.Struct):
-                _require_known(value, inner, key + ".")
+            if isinstance(inner, type) and issubclass(inner, msgspec.Struct):
+                for place, below in tables.items():
+                    if isinstance(below, Mapping):
+                        _require_known(below, inner, place)
 
 
 def _explain(message: str, table: Mapping[str, Any]) -> str:

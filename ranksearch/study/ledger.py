@@ -234,7 +234,7 @@ class Ledger:
             screen: also the candidates of the screen; reading thousands takes seconds.
         """
         record = self.record  # first: it tells where there is no study
-        found = {room: rows(self._trials(room), self._known[room]) for room in rooms}
+        found: dict[str, Any] = {room: rows(self._trials(room), self._known[room]) for room in rooms}
         screened = self.screen.candidates() if screen else ()
         return StudyHistory(study=record, elastic=self.elastic, screen=screened, **found)
 

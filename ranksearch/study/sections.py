@@ -10,7 +10,7 @@ from msgspec import Meta
 from ..errors import StudyFileError
 from ..layers import Basis
 from ..pareto import Box
-from ..records import DecaySchedule, Recipe
+from ..records import DecaySchedule, PublishedPoint, Recipe
 from ..records.recipe import Optimizer
 from .ranges import Integers, Numbers, Setting, Words, require
 
@@ -275,3 +275,13 @@ class FinetuneSection(msgspec.Struct, frozen=True, kw_only=True):
         """Entries of :class:`Recipe` that replace the chosen trial's."""
         given = {k: v for k, v in msgspec.structs.asdict(self).items() if k not in ("epochs", "seeds")}
         return {k: v for k, v in given.items() if v is not None}
+
+
+class ReportSection(msgspec.Struct, frozen=True, kw_only=True):
+    """``[report]``: nothing that is measured depends on it.
+
+    Attributes:
+        published: results of others, drawn beside the study's own.
+    """
+
+    published: tuple[PublishedPoint, ...] = ()

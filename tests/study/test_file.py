@@ -78,6 +78,10 @@ def test_values_lists_and_ranges(write: Callable[[str], Path]) -> None:
         ("[elastic]\nwarmup = 1", "elastic.warmup = 1: expected float < 1"),
         ('[ranks]\nbasis = "gradients"', "ranks.basis = 'gradients' is not available; did you mean"),
         ("[search]\nearly_stopping = true", "search.early_stopping is not a known key; allowed: "),
+        ('[report]\npublished = [{ name = "x", accuracy = 90.6, ratio = 3 }]', "report.published[0].accuracy = 90.6: "),
+        ('[report]\npublished = [{ name = "x", acuracy = 0.9, ratio = 3 }]', "report.published[0].acuracy is not a"),
+        ('[report]\npublished = [{ name = "x", accuracy = 0.9, ratio = 3, count = "mac" }]', "did you mean 'macs'?"),
+        ('[report]\npublished = [{ name = "x", accuracy = 0.9 }]', "report.published[0].ratio is missing"),
         ('name = "../x"', "name = '../x' must be 1 to 100 letters"),
     ],
 )

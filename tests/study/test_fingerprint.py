@@ -20,6 +20,7 @@ def _resume(old: StudyFile, new: StudyFile, **contents: Any) -> None:
         {"search": {"stop": "neighbours"}},
         {"search": {"storage": "sqlite:///elsewhere.db"}},
         {"finetune": {"epochs": 1, "lr": 0.3}},
+        {"report": {"published": [{"name": "TRP", "accuracy": 0.9, "ratio": 3.4}]}},
         {"network": {"weights": "elsewhere.pt", "expect_accuracy": 0.5}},
         {"network": {"training": {"epochs": 3}}},
         {"data": {"source": "npz:elsewhere"}},
