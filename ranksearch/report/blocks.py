@@ -42,12 +42,15 @@ class Column:
     """A column of a table: its title and how its cells are set."""
 
     title: str
-    style: Literal["text", "words", "number", "name", "code"] = "text"
+    style: Literal["text", "words", "number", "name", "code", "point"] = "text"
 
 
 @dataclass(frozen=True)
 class Table:
     """Rows of text, one cell per column.
+
+    Attributes:
+        points: one per row: the point of the front's chart that a cell of style ``"point"`` leads to.
 
     Raises:
         ValueError: a row of another length.
@@ -57,6 +60,7 @@ class Table:
     columns: tuple[Column, ...]
     rows: tuple[tuple[str, ...], ...]
     caption: str = ""
+    points: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         for row in self.rows:
@@ -103,7 +107,20 @@ class Row:
     beside: Table
 
 
-Block = Heading | Text | Table | Chart | Row
+@dataclass(frozen=True)
+class Explorer:
+    """A chart whose points are picked, by hand or by what is asked of them, with a panel that tells of the picked one.
+
+    Attributes:
+        data: one entry per study, plain values: see :class:`~.point_panel.StudyPanels`.
+    """
+
+    kind: ClassVar[str] = "explorer"
+    chart: Chart
+    data: tuple[Any, ...]
+
+
+Block = Heading | Text | Table | Chart | Row | Explorer
 
 
 @dataclass(frozen=True)

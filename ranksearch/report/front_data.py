@@ -1,24 +1,48 @@
 """What the picture of the front shows: every network of a study in the plane of compression ratio and accuracy."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from itertools import chain
+from typing import Any, get_args
 
 import numpy as np
 import pandas as pd
 
+from ..layers import Form, network_cost
 from ..pareto import Box
+from ..records import PublishedPoint, StudyRecord
 from .study_view import StudyView
 from .wording import count, duration, percent, plotly_text, plural, points, schedule_of, schedule_words, times
+
+FORMS: tuple[Form, ...] = get_args(Form)
+
+#: dense / compressed, of what may stand on the axis; the first is by the study's own count
+RATIOS = ("compression_ratio", "compression_ratio_pivoted", "compression_ratio_plain", "mac_ratio")
 
 
 @dataclass(frozen=True)
 class Point:
-    """One network: compression ratio, accuracy and its spread in percent, and what hovering tells."""
+    """One network.
 
-    ratio: float
+    Attributes:
+        ratios: those of :data:`RATIOS` that are known.
+        accuracy, spread: percent.
+        hover: what hovering tells.
+        key: names the point in its study, ``trials/7``; empty where there is no more to tell of it.
+        label: written beside it.
+    """
+
+    ratios: Mapping[str, float]
     accuracy: float
     hover: str
     spread: float = 0.0
+    key: str = ""
+    label: str = ""
+
+    @property
+    def ratio(self) -> float:
+        """By the study's own count; NaN where it is not known."""
+        return self.ratios.get(RATIOS[0], np.nan)
 
 
 Points = tuple[Point, ...]
@@ -36,6 +60,8 @@ class FrontData:
         baselines: by name.
         closed_form: allocations without training.
         finalists: after full-length fine-tuning, on the test split, mean and standard deviation over seeds.
+        published: by others, on the test split.
+        form: by which the study counts parameters.
     """
 
     study: str
@@ -48,6 +74,8 @@ class FrontData:
     baselines: dict[str, Points]
     closed_form: Points
     finalists: Points
+    published: Points
+    form: str
 
     @property
     def searched(self) -> Points:
@@ -57,7 +85,7 @@ class FrontData:
     @property
     def bottom(self) -> float:
         """Lowest accuracy worth showing, percent: the floor of the box, higher where the front is far above it."""
-        lowest = min((p.accuracy for p in (*self.front, *self.finalists)), default=0.0)
+        lowest = min((p.accuracy for p in (*self.front, *self.finalists, *self.published)), default=0.0)
         return max(100 * self.box.accuracy_floor, 100 - 2.5 * (100 - lowest))
 
 
@@ -74,17 +102,11 @@ def front_data(view: StudyView) -> FrontData:
         staircase=set(study.objectives) == {"accuracy", "compression_ratio"},
         others=_points(others.sort_values("compression_ratio"), dense),
         stopped=_points(view.trials[stopped].sort_values("compression_ratio"), dense),
-        baselines={str(name): _points(rows, dense) for name, rows in view.baselines.groupby("baseline")},
-        closed_form=tuple(
-            Point(
-                p.compression_ratio,
-                100 * p.measured.accuracy,
-                f"<b>{plotly_text(p.label)}</b>, untrained<br>{_accuracy(p.measured.accuracy, dense)}<br>"
-                f"{times(p.compression_ratio)} {study.form}",
-            )
-            for p in sorted(study.closed_form, key=lambda p: p.compression_ratio)
-        ),
-        finalists=_finalists(view.finalists),
+        baselines={str(name): _points(rows, dense, "baselines") for name, rows in view.baselines.groupby("baseline")},
+        closed_form=_closed_form(study),
+        finalists=_finalists(view),
+        published=tuple(_published(p) for p in view.history.published),
+        form=study.form,
     )
 
 
@@ -92,10 +114,14 @@ def _accuracy(accuracy: float, dense: float) -> str:
     return f"{percent(accuracy, 2)} ({points(accuracy - dense)} to dense)"
 
 
-def _points(rows: pd.DataFrame, dense: float) -> Points:
+def _ratios(row: Mapping[Any, Any]) -> dict[str, float]:
+    return {name: float(row[name]) for name in RATIOS}
+
+
+def _points(rows: pd.DataFrame, dense: float, room: str = "trials") -> Points:
     return tuple(
         Point(
-            row["compression_ratio"],
+            _ratios(row),
             100 * row["accuracy"],
             "<br>".join(
                 (
@@ -109,20 +135,48 @@ def _points(rows: pd.DataFrame, dense: float) -> Points:
                     f"lr {row['recipe/lr']:.3g} · {duration(row['seconds'])}",
                 )
             ),
+            key=f"{room}/{row['number']}",
         )
         for row in rows.to_dict("records")
     )
 
 
-def _finalists(rows: pd.DataFrame) -> Points:
+def _closed_form(study: StudyRecord) -> Points:
+    found = []
+    for place, p in enumerate(study.closed_form):
+        costs = {form: network_cost(study.network, p.configuration, form) for form in FORMS}
+        ratios = {RATIOS[0]: p.compression_ratio, "mac_ratio": costs[study.form].mac_ratio}
+        ratios |= {f"compression_ratio_{form}": cost.compression_ratio for form, cost in costs.items()}
+        hover = (
+            f"<b>{plotly_text(p.label)}</b>, untrained<br>{_accuracy(p.measured.accuracy, study.dense.accuracy)}<br>"
+            f"{times(p.compression_ratio)} {study.form}"
+        )
+        found.append(Point(ratios, 100 * p.measured.accuracy, hover, key=f"closed_form/{place}"))
+    return tuple(sorted(found, key=lambda point: point.ratio))
+
+
+def _published(point: PublishedPoint) -> Point:
+    """A published result: its parameters are those that it stores, by whatever count the study counts its own."""
+    counted = {"macs": "mac_ratio"}.get(point.count, f"compression_ratio_{point.count}")
+    ratios = {counted: point.ratio} if point.count == "macs" else {RATIOS[0]: point.ratio, counted: point.ratio}
+    of = "MACs" if point.count == "macs" else f"parameters, {point.count} count"
+    name = plotly_text(point.name)
+    hover = f"<b>{name}</b>, published<br>{percent(point.accuracy, 2)} on the test split<br>{times(point.ratio)} {of}"
+    return Point(ratios, 100 * point.accuracy, hover, label=name)
+
+
+def _finalists(view: StudyView) -> Points:
+    rows, trials = view.finalists, view.trials
+    trial_of = trials[trials["failure"] == ""].drop_duplicates("digest").set_index("digest")["number"].to_dict()
     return tuple(
         Point(
-            row["compression_ratio"],
+            _ratios(row),
             100 * row["accuracy_mean"],
             f"<b>{plotly_text(row['origin'])}</b>, {row['split']} split<br>"
             f"{percent(row['accuracy_mean'], 2)} ± {100 * spread:.2f} ({plural(row['seeds'], 'seed')})<br>"
             f"{times(row['compression_ratio'])} · in the search {percent(row['search_accuracy'], 2)}",
             100 * spread,
+            f"trials/{trial_of[row['digest']]}" if row["digest"] in trial_of else "",
         )
         for row in rows[rows["seeds"] > 0].to_dict("records")
         for spread in [float(np.nan_to_num(row["accuracy_std"]))]  # of one seed there is none

@@ -3,27 +3,36 @@
 import shlex
 from collections.abc import Mapping, Sequence
 
-from .blocks import Block, Chart, Column, Section, Table, Text, per_study
+from .blocks import Block, Chart, Column, Explorer, Section, Table, Text, per_study
 from .front_data import FrontData, front_data
-from .front_figure import draw_front
+from .front_figure import axis_choices, draw_front
+from .point_panel import study_panels
 from .study_view import StudyView
 from .wording import count, percent, plural, points, schedule_of, schedule_words, sentence, some, times
 
 
-def front_section(views: Sequence[StudyView]) -> Section:
-    """The Pareto front of all studies in one picture."""
+def front_section(views: Sequence[StudyView], study_files: Mapping[str, str]) -> Section:
+    """The Pareto front of all studies in one picture, to be explored.
+
+    Args:
+        study_files: path of the study file by study name, as in a command; ``NAME.toml`` where it is not given.
+    """
     data = [front_data(view) for view in views]
-    blocks: list[Block] = [
-        Chart(
-            "front",
-            draw_front(data),
-            "Accuracy in percent against compression ratio: all trials, the front, the baselines, the dense network.",
-            _caption(views, data),
-            height=560,
-        )
-    ]
-    blocks += [Text(text) for text in _comparability(views)]
-    return Section("front", "Pareto front", tuple(blocks))
+    chart = Chart(
+        "front",
+        draw_front(data),
+        "Accuracy in percent against compression ratio: all trials, the front, the baselines, the dense network.",
+        _caption(views, data),
+        height=560,
+        choices=axis_choices(data),
+    )
+    panels = tuple(study_panels(view, _file(view, study_files)) for view in views)
+    explored: Block = Explorer(chart, panels) if any(of.points for of in panels) else chart
+    return Section("front", "Pareto front", (explored, *(Text(text) for text in _comparability(views))))
+
+
+def _file(view: StudyView, study_files: Mapping[str, str]) -> str:
+    return study_files.get(view.study.name, f"{view.study.name}.toml")
 
 
 def _caption(views: Sequence[StudyView], data: Sequence[FrontData]) -> str:
@@ -39,6 +48,8 @@ def _caption(views: Sequence[StudyView], data: Sequence[FrontData]) -> str:
         parts.append("shaded: what the front dominates of it")
     if any(d.finalists for d in data):
         parts.append("stars: fine-tuned at full length, mean ± standard deviation on the test split")
+    if any(d.published for d in data):
+        parts.append("diamonds: published, on the test split, by the count they give")
     if any(d.stopped for d in data):
         parts.append("crosses: stopped early, at the accuracy they had then")
     if below:
@@ -67,20 +78,24 @@ def networks_section(views: Sequence[StudyView], study_files: Mapping[str, str])
         study_files: path of the study file by study name, as in a command; ``NAME.toml`` where it is not given.
     """
 
-    def blocks(view: StudyView, _: int) -> Sequence[Block]:
-        file = study_files.get(view.study.name, f"{view.study.name}.toml")
-        table = front_table(view, file)
+    def blocks(view: StudyView, place: int) -> Sequence[Block]:
+        table = front_table(view, _file(view, study_files), place)
         return (table,) if table.rows else ()
 
     return Section("networks", "Networks of the front", per_study(views, blocks))
 
 
-def front_table(view: StudyView, study_file: str) -> Table:
+def front_table(view: StudyView, study_file: str, place: int = 0) -> Table:
     """One row per network of the front, from the largest to the smallest."""
     dense = view.study.dense.accuracy
-    numbers = ("trial", "accuracy", "to dense", "ratio, pivoted", "ratio, plain", "MACs", "parameters")
+    numbers = ("accuracy", "to dense", "ratio, pivoted", "ratio, plain", "MACs", "parameters")
     return Table(
-        (*(Column(title, "number") for title in numbers), Column("decay", "words"), Column("export", "code")),
+        (
+            Column("trial", "point"),
+            *(Column(title, "number") for title in numbers),
+            Column("decay", "words"),
+            Column("export", "code"),
+        ),
         tuple(
             (
                 str(row["number"]),
@@ -95,4 +110,5 @@ def front_table(view: StudyView, study_file: str) -> Table:
             )
             for row in view.front.to_dict("records")
         ),
+        points=tuple(f"{place}/trials/{number}" for number in view.front["number"]),
     )

@@ -1,46 +1,67 @@
 // Draws the page's charts in the reader's colours, and again when these change or the page is printed.
-"use strict";
+
 (async () => {
-  const text = (id) => document.getElementById(id).textContent;
-  const darkOf = new Map(Object.entries(JSON.parse(text("dark-colours"))));
+  const darkOf = new Map(Object.entries(JSON.parse(document.getElementById("dark-colours").textContent)));
   const dark = matchMedia("(prefers-color-scheme: dark)");
   const charts = [...document.querySelectorAll("script[data-chart]")].map((source) => ({
     name: source.dataset.chart,
-    json: source.textContent,
+    source,
     place: document.getElementById("chart-" + source.dataset.chart),
   }));
   const config = {responsive: true, displaylogo: false, modeBarButtons: [["toImage", "zoom2d", "pan2d", "resetScale2d"]]};
   const PAPER_WIDTH = 680; // pixels between the margins of A4
   let printing = false;
 
-  async function loadPlotly() { // plotly.js travels compressed: a quarter of its size
-    const packed = Uint8Array.from(atob(text("plotly")), (c) => c.charCodeAt(0));
-    const stream = new Blob([packed]).stream().pipeThrough(new DecompressionStream("gzip"));
+  async function loadPlotly() {
     const script = document.createElement("script");
-    script.textContent = await new Response(stream).text();
+    script.textContent = await unpacked(document.getElementById("plotly"));
     document.head.append(script);
   }
 
-  function choose(chart, figure) {
+  function choose(chart, figure) { // as Plotly.update would, before anything is drawn
     const picked = document.querySelector(`input[name="${chart.name}"]:checked`);
     if (picked === null) return;
-    const choice = figure.choices[Number(picked.value)];
-    Plotly.update(chart.place, choice.traces, choice.layout);
+    const {traces, layout} = figure.choices[Number(picked.value)];
+    for (const [key, values] of Object.entries(traces)) figure.data.forEach((trace, i) => { trace[key] = values[i]; });
+    setAll(figure.layout, layout);
+  }
+
+  function setAll(layout, changes) { // keys are paths
+    for (const [path, value] of Object.entries(changes)) {
+      const keys = path.split("."), last = keys.pop();
+      keys.reduce((inside, key) => inside[key], layout)[last] = value;
+    }
   }
 
   function draw(chart) {
     const swap = dark.matches && !printing;
-    const figure = JSON.parse(chart.json, (_, value) => (swap && darkOf.get(value)) || value);
+    const figure = JSON.parse(chart.json, swap ? (_, value) => darkOf.get(value) ?? value : undefined);
     if (printing) figure.layout.width = PAPER_WIDTH;
     if (matchMedia("(pointer: coarse)").matches) figure.layout.dragmode = false; // a finger scrolls the page
-    Plotly.react(chart.place, figure.data, figure.layout, config);
     choose(chart, figure);
+    if (chart.explorer) setAll(figure.layout, chart.explorer.ring(figure));
+    Plotly.react(chart.place, figure.data, figure.layout, config);
+  }
+
+  async function open(chart) {
+    chart.json = await unpacked(chart.source);
+    const box = chart.place.closest(".explorer");
+    if (box) chart.explorer = explore(box, JSON.parse(await unpacked(box.querySelector("script[data-points]"))));
+    draw(chart);
+    chart.explorer?.listen(chart.place);
+    for (const input of document.querySelectorAll(`input[name="${chart.name}"]`))
+      input.addEventListener("change", () => draw(chart));
   }
 
   const drawAll = () => charts.forEach(draw);
   try {
     await loadPlotly();
-    drawAll();
+    for (const chart of charts) {
+      await open(chart);
+      if (chart === charts[0]) performance.mark("usable");
+      document.documentElement.dataset.drawn ??= chart.name;
+      await new Promise((next) => setTimeout(next)); // the reader may come in between
+    }
   } catch (error) {
     for (const chart of charts) chart.place.textContent = `This figure could not be drawn (${error}): try a browser of 2023 or later.`;
     throw error;
@@ -48,8 +69,5 @@
   dark.addEventListener("change", drawAll);
   addEventListener("beforeprint", () => { printing = true; drawAll(); });
   addEventListener("afterprint", () => { printing = false; drawAll(); });
-  for (const chart of charts)
-    for (const input of document.querySelectorAll(`input[name="${chart.name}"]`))
-      input.addEventListener("change", () => draw(chart));
-  document.documentElement.dataset.drawn = String(charts.length);
+  document.documentElement.dataset.drawn = "all";
 })();

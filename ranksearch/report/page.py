@@ -1,7 +1,5 @@
 """The page: sections set by a template into one HTML file that needs nothing else, not even a network."""
 
-import base64
-import gzip
 import json
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
@@ -9,18 +7,21 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
+import msgspec
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 from plotly.offline import get_plotlyjs
 
 from ..errors import ReportError
 from ..records import StudyHistory
-from .blocks import Chart, Section
+from .blocks import Chart, Explorer, Section
 from .confirmed_section import confirmed_section
 from .finalists_section import finalists_section
 from .front_section import front_section, networks_section
 from .headline import headline
+from .importance_section import importance_section
 from .layers_section import layers_section
+from .packing import pack
 from .palette import STUDIES, dark_colours, style_sheet
 from .protocol_section import protocol_section
 from .screen_section import screen_section
@@ -28,15 +29,18 @@ from .search_section import ranks_section, schedules_section, volume_section
 from .study_view import StudyView
 from .trials_section import trials_section
 
+SCRIPTS = ("packing.js", "picks.js", "panel.js", "page.js")
+
 
 def sections(views: Sequence[StudyView], study_files: Mapping[str, str]) -> tuple[Section, ...]:
     """The parts of the page in their order; a new part is a new line."""
     return (
-        front_section(views),
+        front_section(views, study_files),
         networks_section(views, study_files),
         confirmed_section(views),
         ranks_section(views),
         volume_section(views),
+        importance_section(views),
         schedules_section(views),
         screen_section(views),
         finalists_section(views),
@@ -57,7 +61,7 @@ def page(histories: Sequence[StudyHistory], study_files: Mapping[str, str]) -> s
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters["figure_json"] = figure_json
+    environment.filters |= {"chart": packed_chart, "explored": packed_points}
     return environment.get_template("page.html").render(
         title=" · ".join(view.study.name for view in views),
         made=datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC"),
@@ -65,9 +69,9 @@ def page(histories: Sequence[StudyHistory], study_files: Mapping[str, str]) -> s
         colours=len(STUDIES),
         sections=[section for section in sections(views, study_files) if section.blocks],
         style=Markup(style_sheet() + (folder / "page.css").read_text("utf-8")),
-        script=Markup((folder / "page.js").read_text("utf-8")),
-        dark_colours=script_json(json.dumps(dark_colours())),
-        plotly=Markup(_packed_plotly()),
+        scripts=[Markup((folder / name).read_text("utf-8")) for name in SCRIPTS],
+        dark_colours=dark_colours(),
+        plotly=_packed_plotly(),
     )
 
 
@@ -96,23 +100,19 @@ def write_report(
     return path
 
 
-def figure_json(chart: Chart) -> Markup:
-    """A chart as JSON for a script element: traces, layout, and the choices of other views."""
+def packed_chart(chart: Chart) -> Markup:
+    """A chart for the page's script: traces, layout, and the choices of other views."""
     figure: dict[str, Any] = json.loads(chart.figure.to_json())
     choices = [{"traces": choice.traces, "layout": choice.layout} for choice in chart.choices]
-    return script_json(json.dumps({**figure, "choices": choices}))
+    return pack(json.dumps({**figure, "choices": choices}))
 
 
-def script_json(text: str) -> Markup:
-    """JSON that cannot end or open an element, whatever its strings hold.
-
-    >>> script_json('["</script>"]')
-    Markup('["\\\\u003c/script>"]')
-    """
-    return Markup(text.replace("<", "\\u003c"))
+def packed_points(explorer: Explorer) -> Markup:
+    """What the page's script tells of points."""
+    return pack(msgspec.json.encode(explorer.data).decode())
 
 
 @cache
-def _packed_plotly() -> str:
-    """plotly.js, gzip in base64: 2 MB instead of 4.8."""
-    return base64.b64encode(gzip.compress(get_plotlyjs().encode(), 9, mtime=0)).decode()
+def _packed_plotly() -> Markup:
+    """plotly.js: 2 MB instead of 4.8."""
+    return pack(get_plotlyjs())

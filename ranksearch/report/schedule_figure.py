@@ -1,6 +1,7 @@
 """The decay schedules that the front uses: λ over a trial, and how often each setting was tried and kept."""
 
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 import plotly.graph_objects as go
@@ -35,23 +36,33 @@ class SettingUse:
     tried: int
 
 
-def decay_curves(view: StudyView, steps: int = 400) -> tuple[DecayCurve, ...]:
+def decay_curves(view: StudyView, steps: int = 200) -> tuple[DecayCurve, ...]:
     """One curve per trial of the front, from the largest network to the smallest."""
-    depths = np.linspace(0, 1, max(len(view.study.network.layers), 1))
-    progress = tuple(i / steps for i in range(steps + 1))
-    rows = view.front.to_dict("records")
+    layers = len(view.study.network.layers)
     return tuple(
         DecayCurve(
-            int(row["number"]), float(row["compression_ratio"]), schedule_words(schedule), progress,
-            tuple(_mean_decay(schedule, p, depths) for p in progress),
+            int(row["number"]),
+            float(row["compression_ratio"]),
+            schedule_words(schedule),
+            tuple(i / steps for i in range(steps + 1)),
+            decay_curve(schedule, layers, steps),
         )
-        for row in rows
+        for row in view.front.to_dict("records")
         for schedule in [schedule_of(row)]
-    )  # fmt: skip
+    )
 
 
-def _mean_decay(schedule: DecaySchedule, progress: float, depths: np.ndarray) -> float:
-    return float(np.mean([schedule.decay(progress, float(depth)) for depth in depths]))
+@lru_cache(maxsize=4096)
+def decay_curve(schedule: DecaySchedule, layers: int, steps: int) -> tuple[float, ...]:
+    """λ, mean over ``layers`` compressible layers, at ``steps`` + 1 equidistant points of a trial.
+
+    >>> decay_curve(DecaySchedule(shape="linear", end=0.5), 3, 4)
+    (1.0, 0.5, 0.0, 0.0, 0.0)
+    """
+    depths = [0.0] if schedule.order == "together" else np.linspace(0, 1, max(layers, 1)).tolist()
+    return tuple(
+        round(sum(schedule.decay(i / steps, depth) for depth in depths) / len(depths), 3) for i in range(steps + 1)
+    )
 
 
 def setting_uses(view: StudyView) -> tuple[SettingUse, ...]:

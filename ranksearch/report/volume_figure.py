@@ -68,10 +68,17 @@ def volume_figure(studies: Sequence[VolumeData]) -> tuple[go.Figure, tuple[Choic
     figure.update_yaxes(rangemode="tozero")
     figure.update_xaxes(rangemode="tozero")
     return figure, (
-        Choice("trials", {"x": [data.trials for data in studies]}, {"xaxis.title.text": "finished trials"}),
+        Choice(
+            "trials",
+            {"x": [data.trials for data in studies]},
+            {"xaxis.title.text": "finished trials", "xaxis.uirevision": "trials"},
+        ),
         Choice(
             unit,
             {"x": [tuple(s / length for s in data.seconds) for data in studies]},
-            {"xaxis.title.text": f"{unit} of all trials and the stages before them together"},
+            {
+                "xaxis.title.text": f"{unit} of all trials and the stages before them together",
+                "xaxis.uirevision": unit,
+            },
         ),
     )

@@ -51,6 +51,18 @@ def count(number: float) -> str:
     return f"{round(number):,}"
 
 
+def large(number: float) -> str:
+    r"""A large number to three figures.
+
+    >>> large(40_560_000), large(640), large(2.36e6), large(4_096)
+    ('40.6\xa0M', '640', '2.36\xa0M', '4.10\xa0k')
+    """
+    for unit, size in (("G", 1e9), ("M", 1e6), ("k", 1e3)):
+        if number >= size:
+            return f"{times(number / size)[:-1]}\xa0{unit}"
+    return f"{number:.0f}"
+
+
 def duration(seconds: float) -> str:
     """
     >>> duration(8.43), duration(142), duration(7_260)

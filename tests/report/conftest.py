@@ -1,6 +1,7 @@
 """A made-up study of ResNet-20 on CIFAR-10, as large and as varied as a real one; nothing is trained."""
 
 import math
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 
 import msgspec
@@ -23,6 +24,7 @@ from ranksearch.records import (
     Machine,
     Measurement,
     Milestone,
+    PublishedPoint,
     Recipe,
     StudyHistory,
     StudyRecord,
@@ -103,7 +105,10 @@ def record(
         "plain": network_cost(network, chosen, "plain"),
         "pivoted": network_cost(network, chosen, "pivoted"),
         "measured": Measurement(accuracy=accuracy, distance=(1 - accuracy) * 2, split="search", images=5000),
-        "milestones": (Milestone(images=64_000, decay=0.0, loss=0.2, accuracy=accuracy),),
+        "milestones": tuple(
+            Milestone(images, schedule.decay(images / 64_000), 2 / images**0.2, accuracy - 1000 / images)
+            for images in (16_000, 32_000, 48_000)
+        ),
         "cost": TrainingCost(images=64_000, seconds=seconds, training_seconds=seconds - 8, seconds_per_step=0.28),
         "machine": MACHINE,
         "seed": int(rng.integers(2**31)),
@@ -203,7 +208,19 @@ def make_history(name: str = "resnet20-cifar10", trials: int = 40, seed: int = 0
         trials=tuple(rows),
         baselines=tuple(baselines),
         finalists=tuple(finalists),
+        importances={
+            target: made_up_importances(network, rng) for target in ("front", "accuracy", "compression_ratio")
+        },
+        published=(
+            PublishedPoint(name="TRP", accuracy=0.9062, ratio=3.4),
+            PublishedPoint(name="LC", accuracy=0.901, ratio=3.0, count="macs"),
+        ),
     )
+
+
+def made_up_importances(network: NetworkSpec, rng: np.random.Generator) -> dict[str, float]:
+    names = ["log2_ratio", "training/lr", "schedule/end", *(f"weight/{name}" for name in network.names)]
+    return dict(zip(names, rng.dirichlet(np.full(len(names), 0.3)).tolist(), strict=True))
 
 
 def tested(
@@ -251,13 +268,15 @@ def make_hostile(history: StudyHistory) -> StudyHistory:
         trials=tuple(map(spoil, history.trials)),
         baselines=tuple(map(spoil, history.baselines)),
         finalists=tuple(map(spoil, history.finalists)),
+        importances={target: {HOSTILE: 1.0} for target in history.importances},
+        published=(PublishedPoint(name=HOSTILE, accuracy=0.9, ratio=3.0),),
     )
 
 
 def make_odd(history: StudyHistory) -> dict[str, StudyHistory]:
     """Studies that are hardly begun, or that went wrong."""
     replace = msgspec.structs.replace
-    begun = replace(history, baselines=(), finalists=())
+    begun = replace(history, baselines=(), finalists=(), importances={}, published=())
     useless = tuple(replace(history.trials[4], number=n) for n in range(5))
     bare = replace(history.study, closed_form=(), protocol=(), settings={}, fingerprint={}, splits={})
     waiting = (Trial(number=3, state="running", started=START), Trial(number=4, state="waiting"))
@@ -274,6 +293,11 @@ def make_odd(history: StudyHistory) -> dict[str, StudyHistory]:
 @pytest.fixture(scope="session")
 def history() -> StudyHistory:
     return make_history()
+
+
+@pytest.fixture(scope="session", name="make_history")
+def _make_history() -> Callable[..., StudyHistory]:
+    return make_history
 
 
 @pytest.fixture(scope="session")

@@ -3,7 +3,7 @@
 import msgspec
 
 from ranksearch.records import StudyHistory
-from ranksearch.report.blocks import Chart, Text
+from ranksearch.report.blocks import Chart, Explorer, Text
 from ranksearch.report.front_section import front_section, front_table, networks_section
 from ranksearch.report.study_view import StudyView
 
@@ -19,6 +19,7 @@ def test_the_table_has_both_counts_and_the_command(view: StudyView) -> None:
     assert cells["parameters"] == f"{row['params']:,}"
     command = f"ranksearch export 'studies/my study.toml' --select trial={row['number']} -o ranks.json"
     assert cells["export"] == command
+    assert table.points[0] == f"0/trials/{row['number']}"
 
 
 def test_a_study_file_that_is_not_known_is_guessed(view: StudyView) -> None:
@@ -31,12 +32,15 @@ def test_a_study_without_a_front_has_no_table(odd_views: dict[str, StudyView]) -
 
 
 def test_the_caption_tells_split_count_and_what_is_outside(view: StudyView, odd_views: dict[str, StudyView]) -> None:
-    chart = front_section([view]).blocks[0]
-    assert isinstance(chart, Chart)
+    explorer = front_section([view], {}).blocks[0]
+    assert isinstance(explorer, Explorer)
+    chart = explorer.chart
     assert "search split (5,000 images), parameters by the pivoted count" in chart.caption
     assert "4 networks below the picture" in chart.caption
     assert "test split" in chart.caption
-    bare = front_section([odd_views["bare"]]).blocks[0]
+    assert "diamonds: published" in chart.caption
+    assert [choice.label for choice in chart.choices] == ["pivoted", "plain", "MACs"]
+    bare = front_section([odd_views["bare"]], {}).blocks[0]
     assert isinstance(bare, Chart)
     assert "below" not in bare.caption
     assert "test split" not in bare.caption
@@ -44,12 +48,12 @@ def test_the_caption_tells_split_count_and_what_is_outside(view: StudyView, odd_
 
 def test_studies_that_differ_say_in_what(history: StudyHistory, other_history: StudyHistory) -> None:
     replace = msgspec.structs.replace
-    same = front_section([StudyView(history), StudyView(other_history)])
+    same = front_section([StudyView(history), StudyView(other_history)], {})
     assert not [block for block in same.blocks if isinstance(block, Text)]
     prints = other_history.study.fingerprint | {"method": "other"}
     study = replace(other_history.study, fingerprint=prints, ratio=(1.5, 16.0))
-    texts = [b.text for b in front_section([StudyView(history), StudyView(replace(other_history, study=study))]).blocks
-             if isinstance(b, Text)]  # fmt: skip
+    views = [StudyView(history), StudyView(replace(other_history, study=study))]
+    texts = [b.text for b in front_section(views, {}).blocks if isinstance(b, Text)]
     assert len(texts) == 2
     assert "differ in: method" in texts[0]
     assert "different boxes" in texts[1]

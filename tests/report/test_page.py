@@ -1,7 +1,5 @@
 """The page as a file."""
 
-import base64
-import gzip
 import json
 import re
 from html.parser import HTMLParser
@@ -13,6 +11,7 @@ from plotly.offline import get_plotlyjs
 from ranksearch.errors import ReportError
 from ranksearch.records import StudyHistory
 from ranksearch.report import write_report
+from ranksearch.report.packing import unpack
 
 
 class Elements(HTMLParser):
@@ -38,7 +37,7 @@ class Elements(HTMLParser):
 
     @property
     def figures(self) -> dict[str, dict]:
-        return {str(a["data-chart"]): json.loads(text) for a, text in self.scripts if "data-chart" in a}
+        return {str(a["data-chart"]): json.loads(unpack(text)) for a, text in self.scripts if "data-chart" in a}
 
 
 @pytest.fixture(scope="module")
@@ -53,11 +52,11 @@ def test_everything_is_inside(elements: Elements) -> None:
         for name in ("src", "href"):
             assert (attributes.get(name) or "#")[0] == "#" or attributes[name] == "data:,", (tag, attributes)
     packed = next(text for a, text in elements.scripts if a.get("id") == "plotly")
-    assert gzip.decompress(base64.b64decode(packed)).decode() == get_plotlyjs()
+    assert unpack(packed) == get_plotlyjs()
 
 
 def test_the_charts_are_json(elements: Elements) -> None:
-    assert list(elements.figures) == ["front", "ranks-0", "hypervolume", "schedules-0"]
+    assert list(elements.figures) == ["front", "ranks-0", "hypervolume", "importances-0", "schedules-0"]
     assert all(figure["data"] and figure["layout"] for figure in elements.figures.values())
     assert len(elements.figures["hypervolume"]["choices"]) == 2
 
@@ -69,9 +68,9 @@ def test_every_light_colour_of_a_figure_has_a_dark_one(elements: Elements) -> No
 
 
 def test_sections_are_linked(elements: Elements) -> None:
-    anchors = [a["href"] for tag, a in elements.tags if tag == "a"]
+    anchors = [a["href"] for tag, a in elements.tags if tag == "a" and "data-point" not in a]
     assert anchors == [f"#{a['id']}" for tag, a in elements.tags if tag == "section"]
-    assert len(anchors) == 9
+    assert len(anchors) == 10
 
 
 def test_a_page_without_figures_to_show_is_short(odd_histories: dict[str, StudyHistory], tmp_path: Path) -> None:
@@ -84,6 +83,7 @@ def test_hostile_texts_stay_texts(elements: Elements, odd_histories: dict[str, S
     hostile = Elements(write_report([odd_histories["hostile"]], tmp_path / "hostile.html").read_text("utf-8"))
     assert {tag for tag, _ in hostile.tags} == {tag for tag, _ in elements.tags}
     assert [a for tag, a in hostile.tags if tag == "script"] == [a for tag, a in elements.tags if tag == "script"]
+    assert [a for tag, a in hostile.tags if tag == "input"] == [a for tag, a in elements.tags if tag == "input"]
     assert list(hostile.figures) == list(elements.figures)  # all of them still parse
 
 

@@ -6,7 +6,8 @@ import pytest
 from ranksearch.front import StageComparison
 from ranksearch.records import ElasticRecord, Measurement, Recipe, ScreenedCandidate, StudyHistory, Trial
 from ranksearch.report.blocks import Chart, Table, Text
-from ranksearch.report.page import figure_json
+from ranksearch.report.packing import unpack
+from ranksearch.report.page import packed_chart
 from ranksearch.report.palette import dark_colours
 from ranksearch.report.screen_section import compared, screen_section
 from ranksearch.report.study_view import StudyView
@@ -58,7 +59,7 @@ def test_its_colours_have_dark_counterparts(screened: StudyHistory) -> None:
     assert isinstance(chart, Chart)
     used = {trace.marker.color for trace in chart.figure.data}
     assert used <= set(dark_colours())
-    assert "NaN" not in figure_json(chart)
+    assert "NaN" not in unpack(packed_chart(chart))
 
 
 def test_few_trials_are_too_few(screened: StudyHistory) -> None:
