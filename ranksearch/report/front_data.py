@@ -17,7 +17,7 @@ from .wording import count, duration, percent, plotly_text, plural, points, sche
 FORMS: tuple[Form, ...] = get_args(Form)
 
 #: dense / compressed, of what may stand on the axis; the first is by the study's own count
-RATIOS = ("compression_ratio", "compression_ratio_pivoted", "compression_ratio_plain", "mac_ratio")
+RATIOS = ("compression_ratio", "compression_ratio_pivoted", "compression_ratio_plain", "mac_ratio", "latency_ratio")
 
 
 @dataclass(frozen=True)
@@ -115,7 +115,7 @@ def _accuracy(accuracy: float, dense: float) -> str:
 
 
 def _ratios(row: Mapping[Any, Any]) -> dict[str, float]:
-    return {name: float(row[name]) for name in RATIOS}
+    return {name: float(row[name]) for name in RATIOS if name in row and not np.isnan(row[name])}
 
 
 def _points(rows: pd.DataFrame, dense: float, room: str = "trials") -> Points:

@@ -22,8 +22,14 @@ AXES = {
     "compression_ratio_pivoted": "compression ratio by the pivoted count, log2",
     "compression_ratio_plain": "compression ratio by the plain count, log2",
     "mac_ratio": "MAC ratio, log2",
+    "latency_ratio": "latency of the dense network / latency, log2",
 }
-LABELS = {"compression_ratio_pivoted": "pivoted", "compression_ratio_plain": "plain", "mac_ratio": "MACs"}
+LABELS = {
+    "compression_ratio_pivoted": "pivoted",
+    "compression_ratio_plain": "plain",
+    "mac_ratio": "MACs",
+    "latency_ratio": "latency",
+}
 ACROSS = ("range", "tickvals", "ticktext", "uirevision")  # what of the axis depends on the ratio
 RING = "picked"
 
@@ -77,9 +83,10 @@ def axis_choices(data: Sequence[FrontData]) -> tuple[Choice, ...]:
     """The figure against each of its ratios, as what changes in it; the first is the figure itself."""
     forms = {d.form for d in data}
     labels = LABELS | {RATIOS[0]: forms.pop() if len(forms) == 1 else "own count"}
-    shown = [axis for place, axis in enumerate(RATIOS) if labels[axis] not in [labels[a] for a in RATIOS[:place]]]
+    known = {axis for d in data for point in d.searched for axis in point.ratios}
+    others = [axis for axis in RATIOS[1:] if axis in known and labels[axis] != labels[RATIOS[0]]]
     choices = []
-    for axis in shown:
+    for axis in (RATIOS[0], *others):
         figure = draw_front(data, axis).to_dict()
         across = {f"xaxis.{key}": value for key, value in figure["layout"]["xaxis"].items() if key in ACROSS}
         traces = {key: [trace.get(key) for trace in figure["data"]] for key in ("x", "mode")}
@@ -90,10 +97,10 @@ def axis_choices(data: Sequence[FrontData]) -> tuple[Choice, ...]:
 
 def _span(data: Sequence[FrontData], axis: str) -> tuple[float, float]:
     """The ratios that the axis shows: the boxes, or where these do not count what the networks have, from 1 on."""
-    if axis != "mac_ratio":
+    if axis.startswith("compression_ratio"):
         return min([1.0, *(d.box.ratio_low for d in data)]), max([2.0, *(d.box.ratio_high for d in data)])
     networks = chain.from_iterable((*d.front, *d.finalists, *chain(*d.baselines.values())) for d in data)
-    found = [point.ratios["mac_ratio"] for point in networks]
+    found = [point.ratios[axis] for point in networks if axis in point.ratios]
     return min([1.0, *found]), max([2.0, *found])
 
 

@@ -151,6 +151,8 @@ class _Maker:
     def trial(self, trial: Trial, record: TrialRecord) -> PanelPoint:
         """A trial of the search."""
         became = "on the front" if trial.number in self.front else "another is better in everything"
+        if not record.meets(self.study.floors):
+            became = "below a floor of the study"
         return self._trained(
             record,
             f"Trial {trial.number}",

@@ -4,7 +4,7 @@ import msgspec
 import plotly.graph_objects as go
 import pytest
 
-from ranksearch.records import StudyHistory
+from ranksearch.records import Latency, LatencyComparison, StudyHistory
 from ranksearch.report import front_figure
 from ranksearch.report.front_data import front_data
 from ranksearch.report.front_figure import axis_choices, draw_front
@@ -129,3 +129,16 @@ def test_stopped_trials_are_crosses_at_their_last_milestone(history: StudyHistor
     assert list(drawn.y) == [100 * record.measured.accuracy]
     assert "stopped by the rule 'neighbours', after 16,000 of 64,000 images" in drawn.hovertext[0]
     assert not trace(front_figure([history]), "stopped").showlegend
+
+
+def test_latency_is_an_axis_where_trials_have_it(history: StudyHistory) -> None:
+    first = history.trials[0]
+    assert first.record
+    timed = LatencyComparison(Latency(1, 0.01, 0.01, 0.01), Latency(1, 0.025, 0.02, 0.03), threads=1)
+    trial = msgspec.structs.replace(first, record=msgspec.structs.replace(first.record, latency=timed))
+    study = msgspec.structs.replace(history.study, form="plain")
+    measured = msgspec.structs.replace(history, study=study, trials=(trial, *history.trials[1:]))
+    choices = axis_choices([front_data(StudyView(measured))])
+    assert [choice.label for choice in choices] == ["plain", "pivoted", "MACs", "latency"]
+    drawn = [x for xs in choices[-1].traces["x"][:2] + choices[-1].traces["x"][-3:-2] for x in xs if x is not None]
+    assert drawn == pytest.approx([2.5])
