@@ -6,16 +6,13 @@ import signal
 import sys
 import threading
 from pathlib import Path
-from types import FrameType
 from typing import Annotated, Any, Literal
 
 import typer
 from rich.console import Console
 
-from .errors import RanksearchError
-
-HANDED_BACK = 128 + signal.SIGTERM
-NOTICES = (signal.SIGTERM, *([signal.SIGUSR1] if hasattr(signal, "SIGUSR1") else []))
+from .errors import RanksearchError, describe
+from .runner import notice
 
 app = typer.Typer(
     help="Search the ranks of a low-rank compressed network: a Pareto front of accuracy against size.",
@@ -274,23 +271,12 @@ def _leave_with_input() -> None:
     os.kill(os.getpid(), signal.SIGTERM)
 
 
-def _leave(signal_number: int, frame: FrameType | None) -> None:
-    """SIGTERM, and the SIGUSR1 by which schedulers give notice, leave like Ctrl-C does, handing the trial back.
-
-    Once: a scheduler signals every process of a job, and a parent passes on what it gets.
-    """
-    for notice in NOTICES:
-        signal.signal(notice, signal.SIG_IGN)
-    raise SystemExit(HANDED_BACK)
-
-
 def main() -> None:
     """Runs the command line.
 
     Exit codes: 0 done, 2 refused, 75 storage unreachable, 130 Ctrl-C, 143 told to stop by SIGTERM or SIGUSR1.
     """
-    for notice in NOTICES:
-        signal.signal(notice, _leave)
+    notice.heed()
     logging.basicConfig(format="%(message)s", stream=sys.stdout)
     logging.getLogger("ranksearch.runner").setLevel(logging.INFO)
     sys.path.insert(0, os.getcwd())  # package.module:factory of the user's own
@@ -299,12 +285,17 @@ def main() -> None:
         app()
     except RanksearchError as error:
         errors.print(f"ranksearch: {error}", style="red", highlight=False, markup=False, soft_wrap=True)
-        sys.exit(error.exit_code)
+        sys.exit(notice.HANDED_BACK if notice.told() else error.exit_code)
     except OSError as error:  # what was to be read or written: a folder in the way, no permission, a full disk
         if error.filename is None:
             raise
         errors.print(f"ranksearch: {error.filename}: {error.strerror}", style="red", markup=False, soft_wrap=True)
         sys.exit(RanksearchError.exit_code)
+    except Exception as error:
+        if not notice.told():
+            raise
+        errors.print(f"ranksearch: told to stop, in the middle of what then failed: {describe(error)}", markup=False)
+        sys.exit(notice.HANDED_BACK)
     except SystemExit as left:
         if left.code == 130:  # what Typer makes of Ctrl-C
             errors.print("ranksearch: stopped; the same command goes on", highlight=False)

@@ -13,6 +13,7 @@ from ..records import TrialRecord
 from ..study import Room, SearchSection, origin_of, planned, run_one, sampler
 from .finalist import OnStep, forget, run_finalist
 from .hopeless import judge
+from .notice import obey
 from .progress import Display
 from .session import Session
 from .take_away import rank_file
@@ -97,6 +98,7 @@ def search_trials(session: Session, budget: Budget, display: Display) -> str:
     """
     ledger, copies, failures, asking = session.ledger, 0, 0, Asking(session.study.search.sampler)
     while True:
+        obey()
         ledger.reap(["trials"])
         counts = ledger.counts()
         if counts.finished >= budget.trials:
@@ -133,6 +135,7 @@ def run_queue(
     """
     ledger, failures = session.ledger, 0
     while True:
+        obey()
         ledger.reap([room])
         counts = ledger.counts(room)
         if not counts.waiting + counts.running:
@@ -174,6 +177,7 @@ def _run_one(
             return ledger.copy(trial, earlier)
 
         def stepped(done: int, of: int) -> None:
+            obey()
             display.step(done, of)
             on_step(plan, done, of)
 
