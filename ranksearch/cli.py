@@ -186,6 +186,29 @@ def report(
 
 
 @app.command()
+def dashboard(
+    studies: Annotated[list[Path], typer.Argument(metavar="STUDY…", help="one or more studies to overlay")],
+    host: Annotated[str, typer.Option(help="address to listen on; 0.0.0.0 for other machines too")] = "127.0.0.1",
+    port: Annotated[int, typer.Option(min=0, max=65535, help="0 takes a free one")] = 8080,
+    allow_edit: Annotated[bool, typer.Option("--allow-edit", help="let notes be written and studies deleted")] = False,
+    token: Annotated[
+        str | None,
+        typer.Option(
+            envvar="RANKSEARCH_TOKEN",
+            help="asked of every browser; made by chance where --host is not this machine alone; by this option it "
+            "stands in the list of processes",
+        ),
+    ] = None,
+    storage: Storage = None,
+) -> None:
+    """Serve the report, live, and optuna-dashboard, read-only, until Ctrl-C."""
+    from .runner.dashboard import serve_dashboard
+
+    files = [_study(study, storage=storage) for study in studies]
+    serve_dashboard(files, host=host, port=port, token=token, edits=allow_edit, console=_console())
+
+
+@app.command()
 def export(
     study: StudyPath,
     select: Annotated[

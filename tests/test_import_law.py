@@ -34,6 +34,8 @@ GATES = {
     "onnx": {"export/onnx_file.py"},
     "onnxruntime": {"export/onnx_file.py", "export/int8.py"},
     "typer": {"cli"},
+    "optuna_dashboard": {"runner/dashboard.py", "runner/front_notes.py"},
+    "waitress": {"runner/dashboard.py"},
     "ray": {"runner/ray_cluster.py", "runner/ray_launcher.py"},
 }
 
