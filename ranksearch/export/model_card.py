@@ -86,7 +86,8 @@ def _layers(ranks: RankFile, network: NetworkSpec) -> Iterable[list[str]]:
         kernel = f"{spec.channels_out}×{spec.channels_in}"
         if spec.kind == "conv2d":
             kernel += f"×{spec.kernel[0]}×{spec.kernel[1]}"
-        params = layer_params(spec, configuration[spec.name], ranks.form)
+        form = ranks.layer_forms.get(spec.name, ranks.form)
+        params = layer_params(spec, configuration[spec.name], form)
         chosen, full = _ranks_text(configuration[spec.name]), "×".join(map(str, full_ranks(spec)))
         yield [code(spec.name), kernel, chosen, full, f"{spec.params:,}", f"{params:,}"]
     for left in network.left_dense:
