@@ -202,7 +202,7 @@ def dashboard(
     storage: Storage = None,
 ) -> None:
     """Serve the report, live, and optuna-dashboard, read-only, until Ctrl-C."""
-    from .runner.dashboard import serve_dashboard
+    from .dashboard.serve import serve_dashboard
 
     files = [_study(study, storage=storage) for study in studies]
     serve_dashboard(files, host=host, port=port, token=token, edits=allow_edit, console=_console())

@@ -18,7 +18,8 @@ ALLOWED = {
     "study": {"pareto", "layers", "allocation", "records"},
     **{room: {"layers", "records"} | set(TORCH_LADDER[:i]) for i, room in enumerate(TORCH_LADDER)},
     "runner": {*NUMPY_LADDER, *TORCH_LADDER, "study"},
-    "cli": {"runner"},
+    "dashboard": {"layers", "records", "report", "study", "runner"},
+    "cli": {"runner", "dashboard"},
     "__main__": {"cli"},
     "__init__": {"runner", "export"},
 }
@@ -26,7 +27,7 @@ ALLOWED = {
 GATES = {
     "torch": {*TORCH_LADDER, "runner"},
     "torchvision": {"networks"},
-    "optuna": {"study", "runner"},
+    "optuna": {"study", "runner", "dashboard"},
     "pandas": {"front", "report", "runner/notebook.py"},
     "plotly": {"report", "runner/notebook.py"},
     "tensorly": {"decomposition/hooi.py"},
@@ -34,8 +35,8 @@ GATES = {
     "onnx": {"export/onnx_file.py"},
     "onnxruntime": {"export/onnx_file.py", "export/int8.py"},
     "typer": {"cli"},
-    "optuna_dashboard": {"runner/dashboard.py", "runner/front_notes.py"},
-    "waitress": {"runner/dashboard.py"},
+    "optuna_dashboard": {"dashboard"},
+    "waitress": {"dashboard"},
     "ray": {"runner/ray_cluster.py", "runner/ray_launcher.py"},
 }
 

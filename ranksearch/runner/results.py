@@ -82,10 +82,14 @@ def show_front(study: StudyFile, files: Sequence[Path], console: Console) -> Non
         console.print(f"{path} written", highlight=False, soft_wrap=True)
 
 
-def report_history(study: StudyFile) -> StudyHistory:
-    """All that a report shows: the history with its screen, importances, and what the study file names as published."""
+def report_history(study: StudyFile, ledger: Ledger | None = None) -> StudyHistory:
+    """All that a report shows: the history with its screen, importances, and what the study file names as published.
+
+    Args:
+        ledger: of the study, where it is open already.
+    """
     with reaching(study.storage_url):
-        ledger = Ledger(open_storage(study.storage_url, create=False), study.name)
+        ledger = ledger or Ledger(open_storage(study.storage_url, create=False), study.name)
         history = ledger.history(screen=True)
         found = importances(ledger.study(), history)
     return msgspec.structs.replace(history, importances=found, published=study.report.published)

@@ -20,10 +20,10 @@ import sqlalchemy
 from optuna.distributions import FloatDistribution, distribution_to_json
 from optuna_dashboard import wsgi
 
-from ranksearch.runner.dashboard_answers import Answers
-from ranksearch.runner.dashboard_storage import ShownStorage
-from ranksearch.runner.live_page import LivePage, Watched
-from ranksearch.runner.packed import Application
+from ranksearch.dashboard.answers import Answers
+from ranksearch.dashboard.live_page import LivePage, Watched
+from ranksearch.dashboard.packed import Application
+from ranksearch.dashboard.shown_storage import ShownStorage
 from ranksearch.runner.results import opened_file
 from ranksearch.study import Ledger, open_storage
 

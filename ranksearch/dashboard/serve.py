@@ -16,12 +16,12 @@ from rich.console import Console
 from ..errors import RanksearchError
 from ..records import StudyHistory
 from ..study import Ledger, StudyFile, open_storage
-from .dashboard_answers import Answers
-from .dashboard_guard import Guard
-from .dashboard_storage import ShownStorage
+from .answers import Answers
 from .front_notes import FrontNotes
+from .guard import Guard
 from .live_page import LivePage, Watched
 from .packed import Application, Environ, StartResponse
+from .shown_storage import ShownStorage
 
 TOKEN = 16  # characters of a token that somebody chose, at least
 

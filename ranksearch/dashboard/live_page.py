@@ -12,6 +12,7 @@ from pathlib import Path
 from ..errors import RanksearchError, describe
 from ..records import StudyHistory
 from ..report.page import page
+from ..runner.results import report_history
 from ..study import Ledger, StudyFile, reaching
 from ..study.ledger import ROOMS
 from .packed import Environ, Packed, StartResponse
@@ -48,8 +49,7 @@ class Watched:
             return self.ledger.record.name, counts, screened, self.ledger.elastic is not None
 
     def history(self) -> StudyHistory:
-        with reaching(self.file.storage_url):
-            return self.ledger.history(screen=True)
+        return report_history(self.file, self.ledger)
 
 
 class LivePage:

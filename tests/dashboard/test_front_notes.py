@@ -8,8 +8,8 @@ from typing import Any
 import msgspec
 import optuna_dashboard
 
+from ranksearch.dashboard.front_notes import MARK, FrontNotes, code, note
 from ranksearch.records import StudyHistory, TrialRecord
-from ranksearch.runner.front_notes import MARK, FrontNotes, code, note
 from ranksearch.study import Ledger
 
 from .served import add

@@ -6,7 +6,7 @@ from wsgiref.util import setup_testing_defaults
 
 import pytest
 
-from ranksearch.runner.dashboard_guard import HEADERS, Guard
+from ranksearch.dashboard.guard import HEADERS, Guard
 
 TOKEN = "sixteen characters; at least"
 OWN = {"HTTP_ORIGIN": "http://localhost:8080", "HTTP_SEC_FETCH_SITE": "same-origin"}

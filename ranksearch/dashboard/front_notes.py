@@ -14,8 +14,8 @@ from sqlalchemy import exc as sql_errors
 from ..errors import describe
 from ..layers import full_ranks
 from ..records import StudyHistory, Trial, TrialRecord
+from ..runner.tables import ranks_text
 from ..study import Ledger
-from .tables import ranks_text
 
 log = logging.getLogger(__name__)
 

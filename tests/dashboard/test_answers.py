@@ -6,8 +6,8 @@ from wsgiref.util import setup_testing_defaults
 
 import pytest
 
-from ranksearch.runner import dashboard_answers
-from ranksearch.runner.dashboard_answers import KEPT, Answers
+from ranksearch.dashboard import answers
+from ranksearch.dashboard.answers import KEPT, Answers
 
 
 class Asking:
@@ -32,7 +32,7 @@ class Asking:
 
 @pytest.fixture
 def ask(monkeypatch: pytest.MonkeyPatch) -> Asking:
-    monkeypatch.setattr(dashboard_answers, "REST", 0)
+    monkeypatch.setattr(answers, "REST", 0)
     return Asking()
 
 
@@ -46,7 +46,7 @@ def test_an_answer_is_made_once_per_state(ask: Asking) -> None:
 
 
 def test_a_dear_answer_is_given_again_for_a_while(ask: Asking, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(dashboard_answers, "REST", 1e9)
+    monkeypatch.setattr(answers, "REST", 1e9)
     ask()
     ask.state = "b"
     assert ask()[2] == b"answer 1"

@@ -9,8 +9,8 @@ import pytest
 from optuna.storages import BaseStorage
 from optuna.study import StudyDirection
 
+from ranksearch.dashboard.shown_storage import ShownStorage
 from ranksearch.records import StudyHistory
-from ranksearch.runner.dashboard_storage import ShownStorage
 from ranksearch.study import Ledger
 
 WRITES = [name for name in dir(BaseStorage) if name.startswith(("set_", "create_", "delete_"))]
