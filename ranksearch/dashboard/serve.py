@@ -6,6 +6,7 @@ import logging
 import secrets
 import socket
 import threading
+import warnings
 from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from typing import Any
@@ -48,6 +49,7 @@ def serve_dashboard(
         StorageError: the storage cannot be reached.
     """
     waitress, wsgi = _libraries()
+    warnings.filterwarnings("ignore", category=UserWarning, module=r"optuna\.")  # of importances from few trials, say
     if token is not None and len(token) < TOKEN:
         raise DashboardError(f"--token has {len(token)} characters and needs at least {TOKEN}; without it, one is made")
     with _listening(host, port) as listener:

@@ -60,5 +60,5 @@ class Served:
         """What it printed after its address."""
         self.process.send_signal(how)
         out, err = self.process.communicate(timeout=30)
-        assert (self.process.returncode, err) == (0, "")
+        assert (self.process.returncode, err) == (0, ""), err
         return out

@@ -105,3 +105,4 @@ def test_optuna_dashboard_shows_the_named_front_and_its_ranks(
     assert page.locator("a[href^=javascript]").count() == 0
     assert page.evaluate("window.harmed") is None
     opened.check(served.url)
+    served.end()
