@@ -183,19 +183,20 @@ def record_of(ranks: RankFile, history: StudyHistory) -> TrialRecord | None:
 @dataclass(frozen=True)
 class Export:
     """A way to write a network: the suffixes of its files, the first being the usual one; what writes it, and returns
-    what there is to say of the file."""
+    what there is to say of the file; whether the file holds the network, whose layers then have forms."""
 
     suffixes: tuple[str, ...]
     write: Callable[[Source, Path], str]
+    holds_network: bool = True
 
 
 EXPORTS: dict[str, Export] = {
-    "ranks": Export((".json", ".yaml", ".yml"), write_ranks),
+    "ranks": Export((".json", ".yaml", ".yml"), write_ranks, holds_network=False),
     "safetensors": Export((".safetensors",), write_safetensors),
     "onnx": Export((".onnx",), write_onnx),
     "program": Export((".pt2",), write_program),
     "int8": Export((".int8.onnx", ".onnx"), write_int8),
-    "card": Export((".md",), write_card),
+    "card": Export((".md",), write_card, holds_network=False),
 }
 
 
@@ -216,6 +217,8 @@ def write_export(source: Source, path: Path, to: str) -> str:
     export = require_export(to)
     if not path.name.endswith(export.suffixes):
         raise SelectionError(f"{path}: --to {to} is written as {' or '.join(export.suffixes)}")
+    if source.forms and not export.holds_network:
+        raise SelectionError(f"--form is for files that hold the network; --to {to} holds none: leave it out")
     path.parent.mkdir(parents=True, exist_ok=True)
     with TemporaryDirectory(dir=path.parent) as folder:
         part = Path(folder) / path.name

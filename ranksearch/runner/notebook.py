@@ -24,6 +24,7 @@ from .confirm import confirm
 from .device import torch_device
 from .exports import Bench
 from .finetune import finetune
+from .forms import Forms
 from .founding import join_study
 from .search import conclude, prepare, run_session
 from .session import Session
@@ -61,16 +62,19 @@ class Study:
         found = importances(self.session.ledger.study(), history)
         return write_report([msgspec.structs.replace(history, importances=found)], Path(path))
 
-    def export(self, path: str | Path, select: str = "knee", to: str = "ranks") -> list[Path]:
+    def export(self, path: str | Path, select: str = "knee", to: str = "ranks", form: str | None = None) -> list[Path]:
         """Writes rank files (``.json``, ``.yaml``) or the measured networks.
 
         Args:
             select: ``knee``, ``best-accuracy``, ``smallest``, ``max-drop=1.0``, ``min-ratio=4``, ``trial=17``, ``all``.
             to: ``ranks``, ``safetensors``, ``onnx``, ``program``, ``int8`` or ``card``.
+            form: of the layers, one or several with commas between, or ``"fastest"``, by measurement of one image in
+                PyTorch; as they were measured unless given.
         """
         subject = self.session.subject
+        forms = Forms.parse(form, "torch", 1) if form else None
         bench = Bench(subject.network, subject.splits, subject.task)
-        written = export(self.history, select, Path(path), self.session.store, lambda: bench, to)
+        written = export(self.history, select, Path(path), self.session.store, lambda: bench, to, forms)
         return [file for file, _ in written]
 
     def network(self, select: str = "knee") -> nn.Module:

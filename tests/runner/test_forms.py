@@ -99,6 +99,8 @@ def test_a_search_ends_in_a_checkpoint_of_the_fastest_forms(
     for form in ("pivoted", "fastest"):
         to = ["--to", "safetensors", "--form", form, "-o", tmp_path / f"{form}.safetensors"]
         assert ranksearch("export", path, *to).code == 0
+    refused = ranksearch("export", path, "--form", "plain")
+    assert (refused.code, "--to ranks holds none" in refused.err) == (2, True)
     as_measured, fastest = (tmp_path / f"{form}.safetensors" for form in ("pivoted", "fastest"))
     one, two = (load_compressed(session.subject.network, file) for file in (as_measured, fastest))
     torch.testing.assert_close(one(inputs(session)), two(inputs(session)), rtol=1e-3, atol=1e-4)
