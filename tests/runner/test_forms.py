@@ -96,18 +96,21 @@ def test_a_search_ends_in_a_checkpoint_of_the_fastest_forms(
 ) -> None:
     path = write(search={"trials": 2})
     assert ranksearch("search", path).code == 0
-    for form in ("pivoted", "fastest"):
+    for form in ("pivoted", "fastest", "merged-out"):
         to = ["--to", "safetensors", "--form", form, "-o", tmp_path / f"{form}.safetensors"]
         assert ranksearch("export", path, *to).code == 0
     refused = ranksearch("export", path, "--form", "plain")
     assert (refused.code, "--to ranks holds none" in refused.err) == (2, True)
-    as_measured, fastest = (tmp_path / f"{form}.safetensors" for form in ("pivoted", "fastest"))
-    one, two = (load_compressed(session.subject.network, file) for file in (as_measured, fastest))
-    torch.testing.assert_close(one(inputs(session)), two(inputs(session)), rtol=1e-3, atol=1e-4)
+    as_measured, *others = (tmp_path / f"{form}.safetensors" for form in ("pivoted", "fastest", "merged-out"))
+    one, two, three = (
+        load_compressed(session.subject.network, file)(inputs(session)) for file in (as_measured, *others)
+    )
+    torch.testing.assert_close(two, one, rtol=1e-3, atol=1e-4)
+    torch.testing.assert_close(three, one, rtol=1e-3, atol=1e-4)
     assert read_ranks(as_measured).layer_forms == {}
     shown = ranksearch("evaluate", as_measured, "--study", path, "--layers", "torch", "--batch", 2)
     assert "Layers alone: µs by form, torch, batch 2" in shown.out
-    shown = ranksearch("evaluate", fastest, "--study", path)
-    assert "stored in the" in shown.out
-    refused = ranksearch("evaluate", fastest, "--study", path, "--layers", "torch")
+    shown = ranksearch("evaluate", others[1], "--study", path)
+    assert "merged-out: " in " ".join(shown.out.split())
+    refused = ranksearch("evaluate", others[1], "--study", path, "--layers", "torch")
     assert (refused.code, "no way back" in refused.err) == (2, True)
