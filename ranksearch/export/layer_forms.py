@@ -14,6 +14,8 @@ from ..records import Latency
 from .evaluate import compare_latency
 from .runtimes import RUNTIMES, Prepare
 
+EQUAL = 0.05  # of a latency: what two timings of one layer differ by
+
 
 class LayerLatency(msgspec.Struct, frozen=True):
     """One layer on the input that it gets in its network, by form; a batch size for all.
@@ -21,16 +23,24 @@ class LayerLatency(msgspec.Struct, frozen=True):
     Attributes:
         shape: of its input, batch first.
         forms: latency by form; ``"dense"`` is the layer recomposed, as fast as the dense network's own.
+        params: by form.
     """
 
     name: str
     ranks: LayerRanks
     shape: tuple[int, ...]
     forms: dict[LayerForm, Latency]
+    params: dict[LayerForm, int]
 
     def fastest(self, among: Collection[LayerForm]) -> LayerForm:
-        """The form of the lowest median, of those allowed."""
-        return min((form for form in self.forms if form in among), key=lambda form: self.forms[form].median)
+        """The form of the lowest median, of those allowed; of those as fast within :data:`EQUAL`, the smallest.
+
+        A layer alone finds its weights in the cache, where the network will not: of two that seem equal, the one with
+        fewer of them is the faster.
+        """
+        allowed = [form for form in self.forms if form in among]
+        bound = (1 + EQUAL) * min(self.forms[form].median for form in allowed)
+        return min((f for f in allowed if self.forms[f].median <= bound), key=self.params.__getitem__)
 
 
 def layer_latencies(
@@ -61,8 +71,9 @@ def layer_latencies(
             forms[form] = made.to(memory_format=torch.channels_last) if _channels_last(x) else made
         prepared = {str(form): prepare(layer, x) for form, layer in forms.items()}
         timed = compare_latency(prepared, x, (len(x),), rounds)
+        params = {form: sum(p.numel() for p in layer.parameters()) for form, layer in forms.items()}
         latencies = {form: msgspec.structs.replace(timed[form][0], batch=batch) for form in forms}
-        found.append(LayerLatency(name, ranks, tuple(x.shape), latencies))
+        found.append(LayerLatency(name, ranks, tuple(x.shape), latencies, params))
     return tuple(found)
 
 

@@ -63,11 +63,20 @@ def test_another_runtime_runs_the_layers() -> None:
     assert prepared == [(1, 3, 9, 9)] * 5 + [(1, 8, 9, 9)] * 5 + [(1, 96)] * 3
 
 
+def timed(params: dict[LayerForm, int], **seconds: float) -> LayerLatency:
+    forms: dict[LayerForm, Latency] = {form: Latency(1, seconds[form], 0, 0) for form in params}
+    return LayerLatency("0", Svd(2), (1, 4), forms, params)
+
+
 def test_the_fastest_of_the_allowed_forms() -> None:
-    seconds: dict[LayerForm, float] = {"plain": 3.0, "pivoted": 4.0, "dense": 1.0}
-    layer = LayerLatency("0", Svd(2), (1, 4), {form: Latency(1, s, s, s) for form, s in seconds.items()})
+    layer = timed({"plain": 8, "pivoted": 6, "dense": 16}, plain=3.0, pivoted=4.0, dense=1.0)
     assert layer.fastest(("plain", "pivoted", "merged-in", "dense")) == "dense"
     assert layer.fastest(("plain", "pivoted")) == "plain"
+
+
+def test_of_equally_fast_forms_the_smallest_is_taken() -> None:
+    layer = timed({"plain": 8, "pivoted": 6, "dense": 16}, plain=1.02, pivoted=1.1, dense=1.0)
+    assert layer.fastest(("plain", "pivoted", "dense")) == "plain"
 
 
 @pytest.mark.parametrize("form", ["plain", "pivoted"])
