@@ -1,5 +1,6 @@
 """Early stopping in a real study: what is stopped, what is spared, what is left on the books, and how it goes on."""
 
+import re
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -10,6 +11,7 @@ import pytest
 
 from ranksearch.front import front, trial_table
 from ranksearch.records import Milestone, StudyHistory
+from ranksearch.report.packing import unpack
 from ranksearch.runner.founding import found_study
 from ranksearch.runner.hopeless import judge
 from ranksearch.runner.results import opened_file
@@ -64,7 +66,8 @@ def test_what_is_hopeless_is_stopped_and_the_study_goes_on(
     assert "was stopped by the rule 'domination'" in refused.err
     page = path.with_suffix(".html")
     assert ranksearch("report", path, "-o", page).code == 0
-    assert "stopped by the rule" in page.read_text()
+    packed = re.findall(r'<script type="application/gzip"[^>]*>([^<]*)</script>', page.read_text())
+    assert any("stopped by the rule" in unpack(text) for text in packed)
 
     path.write_text(path.read_text().replace('stop = "domination"', 'stop = "none"'))  # free to change
     further = ranksearch("search", path, "--trials", 12)
