@@ -19,4 +19,4 @@ def write_curves(path: Path, y_title: str, curves: Mapping[str, Mapping[float, f
     figure.update_layout(width=900, height=620, xaxis=ratio_axis(0.95 * min(ratios), 1.05 * max(ratios)))
     figure.update_layout(margin={"b": 110})
     path.parent.mkdir(parents=True, exist_ok=True)
-    figure.write_html(path, include_plotlyjs=True)
+    figure.write_html(path, include_plotlyjs=True, config={"displayModeBar": False})
