@@ -160,6 +160,7 @@ def slots() -> list[int]:
 
 @contextmanager
 def launched(cluster: Any, run: Run, number: int, said: io.StringIO | None = None) -> Iterator[Polled]:
+    cluster.wait_for_nodes()  # of one that was killed Ray learns after seconds, and counts its room until then
     console = Console(file=said or io.StringIO(), width=200)
     with ray_launcher(run.study, Placement("ray", cluster.address), console) as start:
         yield start(number, {})
