@@ -294,6 +294,15 @@ def _leave_with_input() -> None:
     os.kill(os.getpid(), signal.SIGTERM)
 
 
+def _in_one_line(error: Exception) -> str | None:
+    """An error of ours, or of a file; None for one that wants its traceback."""
+    if isinstance(error, RanksearchError):
+        return str(error)
+    if isinstance(error, OSError) and error.filename is not None:  # a folder in the way, no permission, a full disk
+        return f"{error.filename}: {error.strerror}"
+    return None
+
+
 def main() -> None:
     """Runs the command line.
 
@@ -306,19 +315,14 @@ def main() -> None:
     errors = Console(stderr=True, width=None if sys.stderr.isatty() else 1000)
     try:
         app()
-    except RanksearchError as error:
-        errors.print(f"ranksearch: {error}", style="red", highlight=False, markup=False, soft_wrap=True)
-        sys.exit(notice.HANDED_BACK if notice.told() else error.exit_code)
-    except OSError as error:  # what was to be read or written: a folder in the way, no permission, a full disk
-        if error.filename is None:
-            raise
-        errors.print(f"ranksearch: {error.filename}: {error.strerror}", style="red", markup=False, soft_wrap=True)
-        sys.exit(RanksearchError.exit_code)
     except Exception as error:
-        if not notice.told():
+        message = _in_one_line(error)
+        if message is None and not notice.told():
             raise
-        errors.print(f"ranksearch: told to stop, in the middle of what then failed: {describe(error)}", markup=False)
-        sys.exit(notice.HANDED_BACK)
+        message = message or f"told to stop, in the middle of what then failed: {describe(error)}"
+        errors.print(f"ranksearch: {message}", style="red", highlight=False, markup=False, soft_wrap=True)
+        refused = error.exit_code if isinstance(error, RanksearchError) else RanksearchError.exit_code
+        sys.exit(notice.HANDED_BACK if notice.told() else refused)
     except SystemExit as left:
         if left.code == 130:  # what Typer makes of Ctrl-C
             errors.print("ranksearch: stopped; the same command goes on", highlight=False)

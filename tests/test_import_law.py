@@ -14,11 +14,12 @@ NUMPY_LADDER = ["pareto", "layers", "allocation", "records", "front", "report"]
 TORCH_LADDER = ["networks", "decomposition", "progressive", "export"]
 ALLOWED = {
     "errors": set(),
+    "markdown": set(),
     **{room: set(NUMPY_LADDER[:i]) for i, room in enumerate(NUMPY_LADDER)},
     "study": {"pareto", "layers", "allocation", "records"},
-    **{room: {"layers", "records"} | set(TORCH_LADDER[:i]) for i, room in enumerate(TORCH_LADDER)},
+    **{room: {"markdown", "layers", "records"} | set(TORCH_LADDER[:i]) for i, room in enumerate(TORCH_LADDER)},
     "runner": {*NUMPY_LADDER, *TORCH_LADDER, "study"},
-    "dashboard": {"layers", "records", "report", "study", "runner"},
+    "dashboard": {"markdown", "layers", "records", "report", "study", "runner"},
     "cli": {"runner", "dashboard"},
     "__main__": {"cli"},
     "__init__": {"runner", "export"},

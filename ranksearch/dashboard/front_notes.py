@@ -13,6 +13,7 @@ from sqlalchemy import exc as sql_errors
 
 from ..errors import describe
 from ..layers import full_ranks
+from ..markdown import code
 from ..records import StudyHistory, Trial, TrialRecord
 from ..runner.tables import ranks_text
 from ..study import Ledger
@@ -94,15 +95,3 @@ def note(trial: Trial, record: TrialRecord, history: StudyHistory, file: Path) -
         for layer in study.network.layers
     ]
     return "\n".join([MARK, "", told, "", code(command), "", "| layer | ranks | full |", "|---|---:|---:|", *rows])
-
-
-def code(text: str) -> str:
-    r"""Text as Markdown's code, in a table or not, that nothing in it ends.
-
-    >>> print(code("a`b|c\n<img>"))
-    `` a`b\|c <img> ``
-    """
-    line = " ".join(text.split()) or " "
-    fence = "`" * (1 + max(map(len, re.findall("`+", line)), default=0))
-    pad = " " if len(fence) > 1 else ""
-    return f"{fence}{pad}{line}{pad}{fence}".replace("|", r"\|")

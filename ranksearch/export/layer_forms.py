@@ -65,10 +65,9 @@ def layer_latencies(
     for name, x in inputs.items():
         ranks = configuration[name]
         dense, factors = recompose(network.get_submodule(name))
-        forms: dict[LayerForm, nn.Module] = {}
-        for form in layer_forms(ranks):
-            made = dense if form == "dense" or factors is None else deploy(dense, factors, form)
-            forms[form] = made.to(memory_format=torch.channels_last) if _channels_last(x) else made
+        forms: dict[LayerForm, nn.Module] = {
+            form: dense if factors is None else deploy(dense, factors, form) for form in layer_forms(ranks)
+        }
         prepared = {str(form): prepare(layer, x) for form, layer in forms.items()}
         timed = compare_latency(prepared, x, (len(x),), rounds)
         params = {form: sum(p.numel() for p in layer.parameters()) for form, layer in forms.items()}
@@ -107,7 +106,3 @@ def _inputs(network: nn.Module, configuration: RankConfiguration, x: Tensor) -> 
     for hook in hooks:
         hook.remove()
     return inputs
-
-
-def _channels_last(x: Tensor) -> bool:
-    return x.dim() == 4 and x.is_contiguous(memory_format=torch.channels_last) and not x.is_contiguous()

@@ -4,15 +4,16 @@ Every name and sentence from outside (study, layers, data, reasons) stands in it
 """
 
 import json
-import re
 import shlex
 from collections.abc import Iterable, Mapping
 from typing import Any
 
 import msgspec
 
+from .. import markdown
 from ..layers import Dense, Form, LayerRanks, NetworkSpec, RankConfiguration, full_ranks, layer_params, network_cost
 from ..layers.configuration import as_tuple
+from ..markdown import fenced, prose
 from ..records import Measurement, RankFile, StudyRecord, TrialRecord
 
 FORMS: tuple[Form, ...] = ("pivoted", "plain")
@@ -63,12 +64,12 @@ def model_card(
         "## How it was trained",
         _rows(["", ""], _training(ranks, study, record)),
         "## Take it up",
-        _fenced("python", _python(name, classes, study.settings)),
-        _fenced("sh", _commands(study.name, ranks)),
+        fenced("python", _python(name, classes, study.settings)),
+        fenced("sh", _commands(study.name, ranks)),
         "The rank file (`ranks.json`):",
-        _fenced("json", ranks.to_text()),
+        fenced("json", ranks.to_text()),
         "The study's settings, every default written out:",
-        _fenced("json", json.dumps(study.settings, indent=2)),
+        fenced("json", json.dumps(study.settings, indent=2)),
     ]  # fmt: skip
     return "\n\n".join(sections) + "\n"
 
@@ -138,36 +139,6 @@ def _rows(head: list[str], rows: Iterable[list[str]]) -> str:
     return "\n".join(f"| {' | '.join(line)} |" for line in lines)
 
 
-def _fenced(language: str, text: str) -> str:
-    """A block that no line of ``text`` ends: its fence is longer than any run of backticks inside."""
-    fence = "`" * max(3, _longest_run(text) + 1)
-    return f"{fence}{language}\n{text.rstrip()}\n{fence}"
-
-
-def _longest_run(text: str) -> int:
-    return max(map(len, re.findall("`+", text)), default=0)
-
-
-def prose(text: str) -> str:
-    """Text in one line of which Markdown reads nothing.
-
-    >>> prose("<b> [x](y) | *z*")
-    '\\\\<b\\\\> \\\\[x\\\\](y) \\\\| \\\\*z\\\\*'
-    """
-    return re.sub(r"([\\`*_{}\[\]<>#|~&!$])", r"\\\1", " ".join(text.split()))
-
-
 def code(text: str) -> str:
-    """A code span, also within a table.
-
-    >>> code("a|b")
-    '`a\\\\|b`'
-    >>> code("a`b")
-    '`` a`b ``'
-    """
-    line = " ".join(text.split()).replace("|", "\\|")
-    if not line:
-        return "–"
-    fence = "`" * (_longest_run(line) + 1)
-    pad = " " if "`" in line else ""
-    return f"{fence}{pad}{line}{pad}{fence}"
+    """A code span; a dash where there is no text."""
+    return markdown.code(text) if text.split() else "–"

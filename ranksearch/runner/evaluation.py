@@ -5,7 +5,6 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from tempfile import TemporaryDirectory
 
 import torch
 from rich.console import Console
@@ -15,6 +14,7 @@ from torch import Tensor, nn
 
 from ..errors import ExportError, SelectionError
 from ..export import (
+    RUNTIMES,
     Evaluation,
     OnnxNetwork,
     compare_latency,
@@ -22,7 +22,6 @@ from ..export import (
     load_program,
     read_program_ranks,
     read_ranks,
-    save_onnx,
     stored_bytes,
 )
 from ..layers import RankConfiguration, network_cost
@@ -134,7 +133,7 @@ def print_layers(subject: Subject, opened: Opened, runtime: str, batches: Sequen
     example = subject.splits.train.example().to(subject.device)
     for batch in batches:
         forms = Forms.parse("fastest", runtime, batch)
-        console.print(latencies_table(forms.apply(opened.network, opened.ranks, example)[2], forms))
+        console.print(latencies_table(forms.time(opened.network, opened.ranks, example), forms))
 
 
 def truncated(file: Path, subject: Subject, study: StudyFile) -> Opened:
@@ -178,15 +177,14 @@ def latencies(
     dense = copy.deepcopy(subject.network).to(device)
     networks: dict[tuple[str, str], Network] = {("dense", PYTORCH): dense, (name, opened.runtime): opened.network}
     example = subject.splits.train.example().to(device)
-    with TemporaryDirectory() as folder:
-        modules = {of: n for (of, runtime), n in networks.items() if runtime == PYTORCH and device == CPU}
-        try:
-            for number, (of, module) in enumerate(modules.items()):
-                assert isinstance(module, nn.Module)
-                networks[of, ONNXRUNTIME] = OnnxNetwork(save_onnx(module, example, Path(folder) / f"{number}.onnx"))
-        except ExportError as error:
-            console.print(f"no latency by onnxruntime: {error}", highlight=False, soft_wrap=True, markup=False)
-        return compare_latency(networks, example, tuple(batches))
+    modules = {of: n for (of, runtime), n in networks.items() if runtime == PYTORCH and device == CPU}
+    try:
+        for of, module in modules.items():
+            assert isinstance(module, nn.Module)
+            networks[of, ONNXRUNTIME] = RUNTIMES["onnxruntime"](module, example)
+    except ExportError as error:
+        console.print(f"no latency by onnxruntime: {error}", highlight=False, soft_wrap=True, markup=False)
+    return compare_latency(networks, example, tuple(batches))
 
 
 def sizes_table(evaluations: Sequence[Evaluation]) -> Table:

@@ -48,6 +48,12 @@ class Forms:
             raise SelectionError(f"--runtime {runtime!r} is unknown; allowed: {', '.join(RUNTIMES)}")
         return cls(named, runtime, batch)  # type: ignore[arg-type]
 
+    def time(self, network: nn.Module, ranks: RankFile, example: Tensor) -> tuple[LayerLatency, ...]:
+        """The layers of a network, each alone in every form; raises :class:`SelectionError` as :meth:`apply`."""
+        _require_ranks(ranks)
+        prepare = RUNTIMES[self.runtime]
+        return layer_latencies(network, ranks.configuration, example, batch=self.batch, prepare=prepare)
+
     def apply(
         self, network: nn.Module, ranks: RankFile, example: Tensor
     ) -> tuple[nn.Module, RankFile, tuple[LayerLatency, ...]]:
@@ -56,20 +62,13 @@ class Forms:
         Raises:
             SelectionError: its layers were merged before, and no longer know their ranks.
         """
-        if ranks.layer_forms:
-            raise SelectionError(
-                "the checkpoint's layers run in forms of their own already, from which there is no way back: "
-                "export from the study, or from what `finetune` wrote"
-            )
+        _require_ranks(ranks)
         compressed = {n: r for n, r in ranks.configuration.layers.items() if not isinstance(r, Dense)}
         forms: dict[str, LayerForm] = dict.fromkeys(compressed, ranks.form)
         timed: tuple[LayerLatency, ...] = ()
         if len(self.allowed) > 1:
-            prepare = RUNTIMES[self.runtime]
-            timed = layer_latencies(network, ranks.configuration, example, batch=self.batch, prepare=prepare)
-            forms |= {
-                layer.name: layer.fastest(self.allowed) for layer in timed if set(layer.forms) & set(self.allowed)
-            }
+            timed = self.time(network, ranks, example)
+            forms |= {layer.name: layer.fastest(self.allowed) for layer in timed if {*layer.forms} & {*self.allowed}}
         else:
             forms |= {n: form for form in self.allowed for n, r in compressed.items() if form in layer_forms(r)}
         counts = Counter(forms.values())
@@ -77,6 +76,14 @@ class Forms:
         others = {name: form for name, form in forms.items() if form != base}
         told = msgspec.structs.replace(ranks, form=base, layer_forms=others)
         return in_forms(network, forms), told, timed
+
+
+def _require_ranks(ranks: RankFile) -> None:
+    if ranks.layer_forms:
+        raise SelectionError(
+            "the checkpoint's layers run in forms of their own already, from which there is no way back: "
+            "export from the study, or from what `finetune` wrote"
+        )
 
 
 def latencies_table(timed: Sequence[LayerLatency], forms: Forms) -> Table:

@@ -5,7 +5,6 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal
 
-import msgspec
 import optuna
 import pandas as pd
 import plotly.graph_objects as go
@@ -19,13 +18,14 @@ from ..networks import given_splits
 from ..progressive import Task
 from ..records import RankFile, StudyHistory
 from ..report import front_figure, write_report
-from ..study import importances, parse_study, reaching
+from ..study import parse_study, reaching
 from .confirm import confirm
 from .device import torch_device
 from .exports import Bench
 from .finetune import finetune
 from .forms import Forms
 from .founding import join_study
+from .results import report_history
 from .search import conclude, prepare, run_session
 from .session import Session
 from .subject import Subject, make_subject
@@ -58,9 +58,7 @@ class Study:
 
     def report(self, path: str | Path) -> Path:
         """Writes the self-contained HTML page."""
-        history = self.history
-        found = importances(self.session.ledger.study(), history)
-        return write_report([msgspec.structs.replace(history, importances=found)], Path(path))
+        return write_report([report_history(self.session.study, self.session.ledger)], Path(path))
 
     def export(self, path: str | Path, select: str = "knee", to: str = "ranks", form: str | None = None) -> list[Path]:
         """Writes rank files (``.json``, ``.yaml``) or the measured networks.

@@ -53,18 +53,15 @@ def write_template(output: Path, *, model: str, data: str, weights: str, force: 
     output.write_text(template(model, data, name=output.stem, weights=weights, search=500))
 
 
-def read_history(study: StudyFile, *, screen: bool = False) -> StudyHistory:
-    """Everything in the study's storage; it must have been made.
-
-    Args:
-        screen: also the candidates of the screen.
+def read_history(study: StudyFile) -> StudyHistory:
+    """Everything in the study's storage but the candidates of the screen; it must have been made.
 
     Raises:
         StudyFileError: there is no such study yet.
         StorageError: the storage cannot be reached.
     """
     with reaching(study.storage_url):
-        return Ledger(open_storage(study.storage_url, create=False), study.name).history(screen=screen)
+        return Ledger(open_storage(study.storage_url, create=False), study.name).history()
 
 
 def show_front(study: StudyFile, files: Sequence[Path], console: Console) -> None:

@@ -120,7 +120,7 @@ def run_trial(
     except Stopped as error:
         stopped, looked = str(error), len(stage.sample(MILESTONE_IMAGES).measured)
         result = Measurement(progress.milestones[-1].accuracy or 0.0, None, stage.split, looked)
-    latency = timed(compressed) if timed and compressed else None
+    latency = timed(compressed) if timed and compressed is not None else None
     trained = FineTuned.of(progress)
     stages: dict[str, Measurement] = {stage: look(plan.configuration) for stage, look in (looks or {}).items()}
     seconds = time.perf_counter() - began

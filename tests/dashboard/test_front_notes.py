@@ -8,7 +8,7 @@ from typing import Any
 import msgspec
 import optuna_dashboard
 
-from ranksearch.dashboard.front_notes import MARK, FrontNotes, code, note
+from ranksearch.dashboard.front_notes import MARK, FrontNotes, note
 from ranksearch.records import StudyHistory, TrialRecord
 from ranksearch.study import Ledger
 
@@ -72,10 +72,3 @@ def test_a_note_holds_every_layer(measured: StudyHistory) -> None:
     for layer in measured.study.network.layers:
         assert f"| `{layer.name}` | " in text
     assert f"`ranksearch export bars.toml --select trial={trial.number}`" in text
-
-
-def test_code_ends_where_it_should() -> None:
-    assert code("conv1") == "`conv1`"
-    assert code("```") == "```` ``` ````"
-    assert code("a|b\n\n# c") == r"`a\|b # c`"
-    assert code("") == "` `"
