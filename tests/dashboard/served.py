@@ -58,7 +58,10 @@ class Served:
 
     def end(self, how: signal.Signals = signal.SIGTERM) -> str:
         """What it printed after its address."""
+        assert self.process.stdout
+        assert self.process.stderr
         self.process.send_signal(how)
-        out, err = self.process.communicate(timeout=30)
-        assert (self.process.returncode, err) == (0, ""), err
+        # `communicate` would pass over the lines that came with the address and wait in this stream's buffer
+        out, err = self.process.stdout.read(), self.process.stderr.read()
+        assert (self.process.wait(timeout=30), err) == (0, ""), err
         return out

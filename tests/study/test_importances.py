@@ -13,7 +13,9 @@ from ranksearch.study import Ledger, importances
 def searched(ledger: Ledger, make_record: Callable[..., TrialRecord]) -> Ledger:
     """25 trials whose accuracy follows one of two variables."""
     for number in range(25):
-        trial = ledger.study().ask()
+        study = ledger.study()
+        study.enqueue_trial({"matters": number * 7 % 25 / 24, "idle": number * 11 % 25 / 24})  # each value once
+        trial = study.ask()
         matters, idle = trial.suggest_float("matters", 0, 1), trial.suggest_float("idle", 0, 1)
         record = make_record(1 + int(3 * idle), 0.5 + 0.4 * matters, seed=number)
         if number == 7:
