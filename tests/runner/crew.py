@@ -75,6 +75,7 @@ class Crew:
         self.ledger = Ledger(open_storage(direct), path.stem)
         self.processes: list[subprocess.Popen[bytes]] = []
         self.frozen: set[int] = set()
+        self.told: set[int] = set()  # to stop: on the way out, which may take a while, nothing else is done to them
         self.codes: dict[int, int] = {}  # of those that left, by process number
 
     def begin(self) -> None:
@@ -143,7 +144,7 @@ class Crew:
 
         def caught() -> bool:
             running = self.running()
-            able = [p for p in self.alive if p.pid in running and p.pid not in self.frozen]
+            able = [p for p in self.alive if p.pid in running and p.pid not in self.frozen | self.told]
             if not able:
                 return False
             process = self.chance.choice(able)
@@ -172,6 +173,7 @@ class Crew:
         """SIGTERM in mid-trial."""
         process, _ = self.freeze()
         process.terminate()
+        self.told.add(process.pid)
         self.wake(process)
 
     def end(self) -> None:

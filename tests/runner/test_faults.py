@@ -113,7 +113,7 @@ def test_eight_workers_and_every_fault(
 
     codes = list(crew.codes.values())
     assert codes.count(-signal.SIGKILL) == 2
-    assert codes.count(128 + signal.SIGTERM) == 1
+    assert [crew.codes[pid] for pid in crew.told] == [128 + signal.SIGTERM]
     assert crew.codes[frozen.pid] == 0
     trials = crew.ledger.study().get_trials(deepcopy=False)
     assert trials[given_up].state == TrialState.FAIL
