@@ -33,9 +33,6 @@ from .crew import GRACE, HURRIED, UNHURRIED, Crew
 
 Write = Callable[..., Path]
 
-IMAGES = 64 * 50  # of a trial: a second or so
-
-
 @pytest.fixture
 def forwarder(postgresql: str) -> Iterator[Forwarder]:
     forwarder = Forwarder(f"{sqlalchemy.make_url(postgresql).query['host']}/.s.PGSQL.5432")
@@ -49,11 +46,11 @@ def chance() -> random.Random:
 
 
 @pytest.fixture
-def session(write: Write, postgresql: str, budget: int) -> Iterator[Session]:
+def session(write: Write, postgresql: str, budget: int, images: int) -> Iterator[Session]:
     """The study, made on an empty database; on one thread, as its workers."""
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
-    path = write(training={"images": IMAGES, "init": "decomposition"}, search={"trials": budget, "sampler": "random"})
+    path = write(training={"images": images, "init": "decomposition"}, search={"trials": budget, "sampler": "random"})
     session = open_session(opened_file(path, {"storage": postgresql}))
     found_study(session)
     yield session
@@ -80,7 +77,7 @@ def crew(
 
 @pytest.mark.slow
 @pytest.mark.timeout(2400)
-@pytest.mark.parametrize(("workers", "budget", "program"), [(8, 60, HURRIED)])
+@pytest.mark.parametrize(("workers", "budget", "images", "program"), [(8, 60, 64 * 50, HURRIED)])
 def test_eight_workers_and_every_fault(
     workers: int, budget: int, crew: Crew, session: Session, forwarder: Forwarder, server: Any
 ) -> None:
@@ -124,9 +121,12 @@ def test_eight_workers_and_every_fault(
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(("workers", "budget", "program"), [(2, 12, UNHURRIED)])
+@pytest.mark.parametrize(("workers", "budget", "images", "program"), [(2, 12, 64 * 400, UNHURRIED)])
 def test_the_worker_of_the_very_last_trial(workers: int, budget: int, crew: Crew, session: Session) -> None:
-    """Two workers, so that none but the other can ask: the budget is met exactly, or not at all."""
+    """Two workers, so that none but the other can ask: the budget is met exactly, or not at all.
+
+    A trial takes seconds, so that one can be caught in the middle of it.
+    """
     began, at = time.monotonic(), crew.chance.randrange(1, budget // 2)
     crew.until(lambda: crew.ledger.counts().finished >= at)
     held, number = crew.freeze()
