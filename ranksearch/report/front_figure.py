@@ -134,6 +134,10 @@ def _traces(data: FrontData, axis: str, place: int, alone: bool) -> Iterator[tup
     colour, scatter = study_colour(place), partial(_scatter, axis, place)
     ring = {"color": light("paper"), "width": 1}
     opacity = 0.35 if len(data.others) < MANY else 0.15
+    size = (
+        11 if len(data.front) < CROWDED else 7
+    )  # of the front; and of the untrained: of two marks at one place, Plotly
+    # picks the smaller one, and of equal ones the later
     yield (
         "trials",
         scatter(
@@ -159,7 +163,7 @@ def _traces(data: FrontData, axis: str, place: int, alone: bool) -> Iterator[tup
             data.closed_form,
             4,
             line={"color": light("faint"), "width": 1, "dash": "dot"},
-            marker={"size": 6, "symbol": "circle-open", "color": shade},
+            marker={"size": size, "symbol": "circle-open", "color": shade},
         ),
     )
     for name, rows in data.baselines.items():
@@ -192,7 +196,7 @@ def _traces(data: FrontData, axis: str, place: int, alone: bool) -> Iterator[tup
             1,
             mode="lines+markers" if data.staircase and axis == RATIOS[0] else "markers",
             line={"color": colour, "width": 2.5, "shape": "vh"},  # between two points, the smaller is the best known
-            marker={"size": 11 if len(data.front) < CROWDED else 7, "color": colour, "line": ring},
+            marker={"size": size, "color": colour, "line": ring},
         ),
     )
     shade = light("ink") if alone else colour

@@ -10,11 +10,12 @@
   }));
   const config = {responsive: true, displaylogo: false, modeBarButtons: [["toImage", "zoom2d", "pan2d", "resetScale2d"]]};
   const PAPER_WIDTH = 680; // pixels between the margins of A4
+  const CROWD = 500; // points of one kind from which they come after everything else
   let printing = false;
 
-  async function loadPlotly() {
+  function run(text) {
     const script = document.createElement("script");
-    script.textContent = await unpacked(document.getElementById("plotly"));
+    script.textContent = text;
     document.head.append(script);
   }
 
@@ -33,34 +34,50 @@
     }
   }
 
-  function draw(chart) {
+  function draw(chart, hurried = false) { // tells whether all is drawn
     const swap = dark.matches && !printing;
     const figure = JSON.parse(chart.json, swap ? (_, value) => darkOf.get(value) ?? value : undefined);
     if (printing) figure.layout.width = PAPER_WIDTH;
     if (matchMedia("(pointer: coarse)").matches) figure.layout.dragmode = false; // a finger scrolls the page
     choose(chart, figure);
     if (chart.explorer) setAll(figure.layout, chart.explorer.ring(figure));
+    const left = hurried ? figure.data.filter((trace) => trace.x?.length > CROWD) : [];
+    for (const trace of left) Object.assign(trace, {x: [], y: []});
     Plotly.react(chart.place, figure.data, figure.layout, config);
+    return left.length === 0;
   }
 
-  async function open(chart) {
-    chart.json = await unpacked(chart.source);
+  async function prepare(chart) { // what needs no library: from here on the front's panel and its sliders work
     const box = chart.place.closest(".explorer");
     if (box) chart.explorer = explore(box, JSON.parse(await unpacked(box.querySelector("script[data-points]"))));
-    draw(chart);
+    chart.json = await unpacked(chart.source);
+  }
+
+  function open(chart) {
+    const whole = draw(chart, true);
     chart.explorer?.listen(chart.place);
     for (const input of document.querySelectorAll(`input[name="${chart.name}"]`))
       input.addEventListener("change", () => draw(chart));
+    return whole;
   }
+
+  const breath = () => new Promise((next) => setTimeout(next)); // the reader may come in between
 
   const drawAll = () => charts.forEach(draw);
   try {
-    await loadPlotly();
+    const library = unpacked(document.getElementById("plotly"));
+    for (const chart of charts) await prepare(chart);
+    performance.mark("picks");
+    await breath();
+    run(await library);
     for (const chart of charts) {
-      await open(chart);
+      const whole = open(chart);
       if (chart === charts[0]) performance.mark("usable");
       document.documentElement.dataset.drawn ??= chart.name;
-      await new Promise((next) => setTimeout(next)); // the reader may come in between
+      await breath();
+      if (whole) continue;
+      draw(chart);
+      await breath();
     }
   } catch (error) {
     for (const chart of charts) chart.place.textContent = `This figure could not be drawn (${error}): try a browser of 2023 or later.`;

@@ -20,7 +20,7 @@ from .subject import Subject
 from .tables import closed_form_line, layers_table, left_dense_table
 from .trial import untrained, useless
 
-SEED_RATIOS = 6  # closed-form allocations that are measured untrained, and enqueued as the first trials
+FIRST_FRONT = 6  # closed-form allocations that are measured untrained in the first minute
 BASELINE_RATIOS = 4  # ratios of every baseline that takes one
 PROBE_STEPS = 4  # timed to estimate the seconds of a trial
 SILENT = Console(quiet=True)
@@ -114,7 +114,7 @@ def found_study(session: Session, on_point: Callable[[ClosedFormPoint], None] | 
     )
 
     def fill(ledger: Ledger) -> None:
-        for values in session.variables.seeds(ratios(session, SEED_RATIOS)):
+        for values in session.variables.seeds(ratios(session, study.search.closed_form)):
             ledger.enqueue(values, "closed form")
 
     session.ledger.create(record, fill)
@@ -128,7 +128,7 @@ def ratios(session: Session, number: int) -> list[float]:
 
 def closed_form(session: Session) -> Iterator[ClosedFormPoint]:
     """Rate–distortion allocations over the study's range, untrained, each measured in about a second."""
-    for ratio in ratios(session, SEED_RATIOS):
+    for ratio in ratios(session, FIRST_FRONT):
         configuration = session.variables.allocate(ratio, {}, {})
         measured = untrained_measurement(session, session.subject.network, session.bases, configuration)
         cost = network_cost(session.subject.spec, configuration, session.form)

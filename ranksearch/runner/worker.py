@@ -109,7 +109,8 @@ def search_trials(session: Session, budget: Budget, display: Display) -> str:
             time.sleep(IDLE)  # others are at the last trials; should one be lost, it comes back to the queue
             continue
         name = session.study.search.sampler if copies < COPIES_IN_A_ROW else "random"
-        outcome = _run_one(session, sampler(name, session.study.search.seed), display, "trials")
+        proposer = sampler(name, session.study.search.seed, session.study.search.population)
+        outcome = _run_one(session, proposer, display, "trials")
         failures = _in_a_row(failures, outcome)
         if advice := asking.after(outcome, counts.finished):
             display.console.print(advice, highlight=False, soft_wrap=True)

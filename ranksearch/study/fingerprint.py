@@ -13,8 +13,8 @@ from ..errors import StudyChangedError
 FREE = (
     "name", "network.weights", "network.expect_accuracy", "network.training", "data.source",
     "search.trials", "search.minutes", "search.sampler", "search.baselines", "search.storage", "search.artifacts",
-    "search.workers", "search.device", "search.stop", "screen.share", "screen.candidates", "screen.bypass",
-    "screen.enqueue", "screen.stages", "finetune", "report",
+    "search.workers", "search.device", "search.stop", "search.population", "search.closed_form", "screen.share",
+    "screen.candidates", "screen.bypass", "screen.enqueue", "screen.stages", "finetune", "report",
 )  # fmt: skip
 
 

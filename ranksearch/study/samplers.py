@@ -3,6 +3,7 @@
 import math
 import warnings
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import optuna
@@ -27,6 +28,17 @@ from ..records import trial_seed
 POPULATION = 12
 
 
+@dataclass(frozen=True)
+class Moment:
+    """What a trial's sampler is made from: the study's seed and the trial's, how many trials were stopped early so
+    far, and the individuals of a generation."""
+
+    study_seed: int
+    trial_seed: int
+    stopped: int
+    population: int
+
+
 def _tpe(seed: int, stopped: int) -> TPESampler:
     """TPE; where trials were stopped, its share of good trials is that of the others, a tenth of them by default.
 
@@ -36,29 +48,35 @@ def _tpe(seed: int, stopped: int) -> TPESampler:
     return TPESampler(multivariate=True, constant_liar=True, seed=seed, gamma=gamma)
 
 
-#: name → sampler from the study's seed, the trial's, and the number of trials that were stopped early. Only the
-#: quasi-random sequence must be one for all trials.
-SAMPLERS: dict[str, Callable[[int, int, int], BaseSampler]] = {
-    "tpe": lambda study, trial, stopped: _tpe(trial, stopped),
-    "nsga2": lambda study, trial, stopped: NSGAIISampler(population_size=POPULATION, seed=trial),
-    "nsga3": lambda study, trial, stopped: NSGAIIISampler(population_size=POPULATION, seed=trial),
-    "gp": lambda study, trial, stopped: GPSampler(seed=trial),
-    "random": lambda study, trial, stopped: RandomSampler(seed=trial),
-    "qmc": lambda study, trial, stopped: QMCSampler(
-        scramble=True, seed=study, independent_sampler=RandomSampler(seed=trial), warn_independent_sampling=False
+#: name → a trial's sampler. Only the quasi-random sequence must be one for all trials.
+SAMPLERS: dict[str, Callable[[Moment], BaseSampler]] = {
+    "tpe": lambda at: _tpe(at.trial_seed, at.stopped),
+    "nsga2": lambda at: NSGAIISampler(population_size=at.population, seed=at.trial_seed),
+    "nsga3": lambda at: NSGAIIISampler(population_size=at.population, seed=at.trial_seed),
+    "gp": lambda at: GPSampler(seed=at.trial_seed),
+    "random": lambda at: RandomSampler(seed=at.trial_seed),
+    "qmc": lambda at: QMCSampler(
+        scramble=True,
+        seed=at.study_seed,
+        independent_sampler=RandomSampler(seed=at.trial_seed),
+        warn_independent_sampling=False,
     ),
 }
 
 
-def sampler(name: str, seed: int) -> BaseSampler:
+def sampler(name: str, seed: int, population: int = POPULATION) -> BaseSampler:
     """The sampler of that name.
+
+    Args:
+        seed: of the study.
+        population: individuals of a generation, ≥ 2, of those samplers that have generations.
 
     Raises:
         StudyFileError: unknown name.
     """
     if name not in SAMPLERS:
         raise StudyFileError(f"search.sampler = {name!r} is not available{nearest(name, list(SAMPLERS))}")
-    return SeededByTrial(name, seed)
+    return SeededByTrial(name, seed, population)
 
 
 class SeededByTrial(BaseSampler):
@@ -68,8 +86,8 @@ class SeededByTrial(BaseSampler):
     workers with equal seeds would propose the same.
     """
 
-    def __init__(self, name: str, seed: int) -> None:
-        self.name, self.seed = name, seed
+    def __init__(self, name: str, seed: int, population: int = POPULATION) -> None:
+        self.name, self.seed, self.population = name, seed, population
         self._inner: BaseSampler | None = None
 
     def __str__(self) -> str:
@@ -77,10 +95,11 @@ class SeededByTrial(BaseSampler):
 
     def _fresh(self, study: optuna.Study, trial: FrozenTrial) -> BaseSampler:
         stopped = len(study.get_trials(deepcopy=False, states=(TrialState.PRUNED,)))
+        own = trial_seed(self.seed, f"trial {trial.number}")
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", ExperimentalWarning)
             warnings.simplefilter("ignore", FutureWarning)  # TPE's gamma is to go in Optuna 6
-            return SAMPLERS[self.name](self.seed, trial_seed(self.seed, f"trial {trial.number}"), stopped)
+            return SAMPLERS[self.name](Moment(self.seed, own, stopped, self.population))
 
     def before_trial(self, study: optuna.Study, trial: FrozenTrial) -> None:
         self._inner = self._fresh(study, trial)

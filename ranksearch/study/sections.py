@@ -13,6 +13,7 @@ from ..pareto import Box
 from ..records import DecaySchedule, PublishedPoint, Recipe
 from ..records.recipe import Optimizer
 from .ranges import Integers, Numbers, Setting, Words, require
+from .samplers import POPULATION
 
 Ratio = Literal["mac_ratio", "latency_ratio"]
 Baseline = Literal[
@@ -197,6 +198,8 @@ class SearchSection(msgspec.Struct, frozen=True, kw_only=True):
     """``[search]``: until ``trials`` are finished or ``minutes`` are over; both may be changed on resuming.
 
     Attributes:
+        population: individuals of a generation of nsga2 and nsga3.
+        closed_form: how many of the first trials are allocations in closed form, equally spaced in log2 of the ratio.
         objectives: accuracy and compression_ratio, and what else is to be maximised beside them: how many times
             fewer multiply-accumulates, how many times faster by measurement (``[latency]`` says how).
         floors: what a network must reach in a ratio to be on the front, whether that is an objective or not.
@@ -208,6 +211,8 @@ class SearchSection(msgspec.Struct, frozen=True, kw_only=True):
     trials: Count = 100
     minutes: Positive | None = None
     sampler: Literal["tpe", "nsga2", "nsga3", "gp", "random", "qmc"] = "tpe"
+    population: Annotated[int, Meta(ge=2)] = POPULATION
+    closed_form: Annotated[int, Meta(ge=0)] = 6
     stop: Literal["none", "neighbours", "domination"] = "none"
     seed: Annotated[int, Meta(ge=0)] = 0
     objectives: tuple[Literal["accuracy", "compression_ratio"] | Ratio, ...] = ("accuracy", "compression_ratio")

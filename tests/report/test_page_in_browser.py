@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from msgspec.structs import replace
 
 from ranksearch.front import select
 from ranksearch.layers.configuration import as_tuple
@@ -145,6 +146,19 @@ def test_a_clicked_point_shows_its_ranks_and_its_command(
     opened.page.close()
 
 
+def test_where_an_untrained_network_lies_too_the_trial_is_picked(
+    browser: Any, history: StudyHistory, view: StudyView, tmp_path: Path
+) -> None:
+    row, first = view.front.iloc[3], history.study.closed_form[0]
+    measured = replace(first.measured, accuracy=row["accuracy"])
+    same = replace(first, compression_ratio=row["compression_ratio"], measured=measured)
+    study = replace(history.study, closed_form=(same, *history.study.closed_form[1:]))
+    opened = Opened(browser, write_report([replace(history, study=study)], tmp_path / "same.html"), 1440, "light")
+    opened.page.mouse.click(*opened.point("front", 3))
+    opened.panel.get_by_role("heading", name=f"Trial {row['number']}").wait_for()
+    opened.page.close()
+
+
 @pytest.mark.parametrize(("width", "scheme"), LOOKS)
 def test_a_moved_slider_changes_the_pick(browser: Any, report: Path, view: StudyView, width: int, scheme: str) -> None:
     opened = Opened(browser, report, width, scheme)
@@ -251,11 +265,13 @@ def test_two_thousand_trials_are_small_and_quick(browser: Any, make_history: Any
         page = browser.new_page(viewport={"width": 1440, "height": 900})
         page.goto(path.as_uri())
         page.wait_for_selector("html[data-drawn]")
-        took.append(page.evaluate("performance.getEntriesByName('usable')[0].startTime / 1000"))
+        marks = ("picks", "usable")
+        took.append([page.evaluate(f"performance.getEntriesByName('{m}')[0].startTime / 1000") for m in marks])
         page.close()
-    print(f"2,000 trials: {path.stat().st_size:,} bytes, usable after {', '.join(f'{s:.2f}' for s in took)} s")
+    told = ", ".join(f"{picks:.2f} and {usable:.2f}" for picks, usable in took)
+    print(f"2,000 trials: {path.stat().st_size:,} bytes, the picks and then the front usable after {told} s")
     assert path.stat().st_size <= 5_000_000
-    assert min(took) < 4  # 2 on an idle core of 2026
+    assert min(usable for _, usable in took) < 4  # 2 on an idle core of 2026
 
 
 def test_the_axis_of_hypervolume_is_chosen_and_survives_the_night(browser: Any, report: Path) -> None:

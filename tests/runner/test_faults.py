@@ -33,6 +33,7 @@ from .crew import GRACE, HURRIED, UNHURRIED, Crew
 
 Write = Callable[..., Path]
 
+
 @pytest.fixture
 def forwarder(postgresql: str) -> Iterator[Forwarder]:
     forwarder = Forwarder(f"{sqlalchemy.make_url(postgresql).query['host']}/.s.PGSQL.5432")

@@ -8,9 +8,9 @@ import optuna
 import pytest
 
 from ranksearch.records import StudyHistory
-from ranksearch.runner.founding import SEED_RATIOS, join_study
+from ranksearch.runner.founding import join_study
 from ranksearch.runner.results import opened_file, read_history
-from ranksearch.study import open_storage
+from ranksearch.study import SearchSection, open_storage
 
 Write = Callable[..., Path]
 
@@ -38,7 +38,7 @@ def test_twelve_workers_on_an_empty_database_make_one_study_and_one_queue(
     ]  # fmt: skip
     history: StudyHistory = read_history(opened_file(path, {"storage": postgresql}))
     origins = [t.record.origin for t in history.trials if t.record and t.record.copy_of is None]
-    assert origins.count("closed form") == SEED_RATIOS
+    assert origins.count("closed form") == SearchSection().closed_form
     assert 14 <= len(history.ended()) <= 14 + 11
     baselines = [t.record.origin for t in history.baselines if t.record]
     assert len(baselines) == len(set(baselines)) == 4

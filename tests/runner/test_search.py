@@ -86,10 +86,9 @@ def test_one_line_per_trial_without_a_terminal(write: Command, ranksearch: Comma
 @pytest.mark.parametrize("space", ["allocated", "direct"])
 @pytest.mark.parametrize("sampler", SAMPLERS)
 def test_every_sampler_proposes_in_both_spaces(
-    space: str, sampler: str, write: Command, ranksearch: Command, history_of: Read, monkeypatch: pytest.MonkeyPatch
+    space: str, sampler: str, write: Command, ranksearch: Command, history_of: Read
 ) -> None:
-    monkeypatch.setattr("ranksearch.runner.founding.SEED_RATIOS", 2)  # so that the sampler's turn comes early
-    search = {"trials": 5, "sampler": sampler}
+    search = {"trials": 5, "sampler": sampler, "closed_form": 2}
     path = write(ranks={"space": space}, search=search, training={"images": 128}, screen={"share": 0})
     left = ranksearch("search", path)
     assert (left.code, left.err) == (0, "")

@@ -71,6 +71,15 @@ def test_two_objectives_in_15_trials(name: str, storage: Callable[[], Any]) -> N
     check(name, storage)
 
 
+@pytest.mark.parametrize("name", ["nsga2", "nsga3"])
+def test_children_come_after_the_population(name: str) -> None:
+    study = optuna.create_study(directions=["maximize"] * 2, sampler=sampler(name, 7, 5))
+    study.optimize(_objective, n_trials=12)
+    drawn = [t.params["log2_ratio"] for t in study.trials]
+    assert len(set(drawn[:5])) == 5
+    assert set(drawn[5:]) & set(drawn[:5])
+
+
 @pytest.mark.parametrize(("name", "inherits"), [("nsga2", True), ("nsga3", True), ("random", False)])
 def test_a_search_of_30_trials_has_generations(name: str, inherits: bool) -> None:
     points = _run(optuna.storages.InMemoryStorage(), name, 7, 30)

@@ -1,0 +1,235 @@
+"""What each part of the search is worth: arms of one study, their hypervolume by trials, training images and seconds.
+
+    python tests/benchmarks/efficiency.py run STUDY.toml --arms nsga2-20 tpe ours --trials 100 --seeds 5 --folder FOLDER
+    python tests/benchmarks/efficiency.py table FOLDER --rival nsga2-20 --parquet FILE --figure PAGE.html
+
+``run`` makes one study per arm, number of trials and seed, or resumes it; a finished one is read back. All arms share
+the study file's network, splits, box, count of parameters and training recipe; ``--images`` shortens the trials of all.
+Seconds are of one core where the command is (``--cpus 1``, two side by side).
+Whatever an arm needs before its first trial is counted: calibration, shared training, screen. ``table`` prints each
+arm's hypervolume and what it took to reach what the rival has in the end.
+"""
+
+import argparse
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import optuna
+import pandas as pd
+from curves import line_of, write_page
+from elastic_front import without_none
+from rich.console import Console
+
+from ranksearch.decomposition import calibrate, network_bases
+from ranksearch.front import trial_table
+from ranksearch.layers import Basis
+from ranksearch.records import StudyHistory
+from ranksearch.report.canvas import canvas
+from ranksearch.runner.search import search_study
+from ranksearch.runner.subject import Subject, study_subject
+from ranksearch.runner.threads import use_cores
+from ranksearch.study import StudyFile, parse_study, read_study, settings
+
+Changes = Mapping[str, Mapping[str, Any]]
+
+#: what somebody writes in an afternoon: an integer per mode, TensorLy's ``partial_tucker`` in every trial, then tuning
+PLAIN: Changes = {
+    "ranks": {"space": "direct", "basis": "weights"},
+    "schedule": {"shape": "none"},
+    "training": {"init": "hooi"},
+    "screen": {"share": 0.0, "stages": ()},
+    "search": {"closed_form": 0},
+}
+NO_SCREEN = {"share": 0.0, "stages": ()}
+
+
+def plain(**search: Any) -> Changes:
+    return {**PLAIN, "search": {**PLAIN["search"], **search}}
+
+
+#: arm → what it changes in the study file, by section
+ARMS: dict[str, Changes] = {
+    "nsga2-10": plain(sampler="nsga2", population=10),
+    "nsga2-20": plain(sampler="nsga2", population=20),
+    "nsga2-50": plain(sampler="nsga2", population=50),
+    "tpe": plain(sampler="tpe"),
+    "random": plain(sampler="random"),
+    "ours": {},
+    "kernel-bases": {"ranks": {"basis": "weights"}},
+    "integers": {"ranks": {"space": "direct"}, "search": {"closed_form": 0}},
+    "no-screen": {"screen": NO_SCREEN},
+    "no-elastic": {"training": {"init": "decomposition"}},
+    "no-decay": {"schedule": {"shape": "none"}},
+    "no-distillation": {"training": {"distillation": 0.0}},
+    "early-stopping": {"search": {"stop": "neighbours"}},
+    "closed-form": {"screen": NO_SCREEN, "training": {"init": "decomposition"}},  # and as many of it as trials
+    "closed-form-elastic": {"screen": NO_SCREEN},
+}
+
+
+def arm_study(source: StudyFile, arm: str, trials: int, seed: int, images: int | None, folder: Path) -> StudyFile:
+    """The study of one run."""
+    table: dict[str, Any] = without_none(settings(source))
+    for section, changes in ARMS[arm].items():
+        table[section] |= changes
+    table["name"] = name = f"{source.name}-{arm}-{trials}-{seed}"
+    table["search"] |= {
+        "trials": trials,
+        "seed": seed,
+        "baselines": (),
+        "storage": f"sqlite:///{folder.resolve()}/{name}.db",
+    }
+    if arm.startswith("closed-form"):
+        table["search"]["closed_form"] = trials
+    if images:
+        table["training"]["images"] = images
+    return parse_study(table, source.path)
+
+
+def calibration(subject: Subject, basis: Basis) -> float:
+    """Seconds that the bases of a network take, where no cache holds them."""
+    began = time.perf_counter()
+    if basis == "weights":
+        network_bases(subject.network, subject.spec)
+    else:
+        covariances = calibrate(subject.network, subject.spec, subject.splits.train, basis)
+        network_bases(subject.network, subject.spec, covariances)
+    return time.perf_counter() - began
+
+
+def rows_of(history: StudyHistory, name: str, arm: str, trials: int, seed: int, calibrated: float) -> pd.DataFrame:
+    """One row per trial of the study file of that name; ``images`` and ``seconds`` are of all so far, what came before
+    the first trial included, as is hypervolume."""
+    table, elastic = trial_table(history), history.elastic
+    decomposition = [t.record.cost.decomposition_seconds for t in history.ended() if t.record]
+    return pd.DataFrame(
+        {
+            "study": name,
+            "arm": arm,
+            "budget": trials,
+            "seed": seed,
+            "trial": range(1, len(table) + 1),
+            "origin": table["origin"],
+            "accuracy": table["accuracy"],
+            "compression_ratio": table["compression_ratio"],
+            "compression_ratio_plain": table["compression_ratio_plain"],
+            "hypervolume": table["hypervolume"],
+            "images": table["images_total"] + (elastic.images or 0 if elastic else 0),
+            "seconds": table["seconds_total"] + history.stage_seconds + calibrated,
+            "decomposition_seconds": pd.Series(decomposition, dtype=float).cumsum() + calibrated,
+            "machine": history.study.machine.processor,
+            "precision": history.study.machine.precision,
+        }
+    )
+
+
+def run(options: argparse.Namespace) -> None:
+    """Every arm asked for, seed by seed, so that an interrupted run has all arms of the first seeds."""
+    if options.cpus:
+        use_cores(options.cpus)
+    options.folder.mkdir(parents=True, exist_ok=True)
+    source, calibrated = read_study(options.study), {}
+    for seed in range(options.first, options.first + options.seeds):
+        for arm in options.arms:
+            study = arm_study(source, arm, options.trials, seed, options.images, options.folder)
+            path, basis = options.folder / f"{study.name}.parquet", study.ranks.basis
+            if path.exists():
+                continue
+            if basis not in calibrated:
+                calibrated[basis] = calibration(study_subject(study), basis)
+            history = search_study(study, console=Console(quiet=not options.verbose))
+            rows = rows_of(history, source.name, arm, options.trials, seed, calibrated[basis])
+            rows.to_parquet(path)
+            last = rows.iloc[-1]
+            print(
+                f"{study.name}: hypervolume {last['hypervolume']:.4f} after {last['images']:,} images, "
+                f"{last['seconds']:.0f} s ({last['decomposition_seconds']:.0f} s of them decomposition)",
+                flush=True,
+            )
+
+
+def reached(rows: pd.DataFrame, volume: float) -> pd.Series | None:
+    """The trial after which a run had that hypervolume."""
+    there = rows[rows["hypervolume"] >= volume]
+    return None if there.empty else there.iloc[0]
+
+
+def print_table(every: pd.DataFrame, rival: str) -> None:
+    """Hypervolume in the end, what it cost, and what the rival's took: medians over the seeds."""
+    print(
+        "| study | arm | trials | seeds | hypervolume | images | seconds | of them decomposition | rival's hypervolume "
+        "after trials | images, of the rival's | seconds, of the rival's |\n|" + "---|" * 11
+    )
+    for study, of_study in every.groupby("study"):
+        longest = of_study[of_study["arm"] == rival]["budget"].max()
+        rivals = of_study[(of_study["arm"] == rival) & (of_study["budget"] == longest)]
+        ends = rivals.sort_values("trial").groupby("seed").last()
+        volume = ends["hypervolume"].mean()
+        for (arm, budget), rows in of_study.groupby(["arm", "budget"], sort=False):
+            last = rows.sort_values("trial").groupby("seed").last()
+            there = [reached(one.sort_values("trial"), volume) for _, one in rows.groupby("seed")]
+            found = pd.DataFrame([row for row in there if row is not None])
+            told = f"{len(found)} of {len(there)} seeds reached it | | "
+            if len(found) == len(there):
+                images, seconds = (found[unit].median() / ends[unit].median() for unit in ("images", "seconds"))
+                told = f"{found['trial'].median():.0f} | {images:.3f} | {seconds:.3f}"
+            spread = f" ± {last['hypervolume'].std():.4f}" if len(last) > 1 else ""
+            print(
+                f"| {study} | {arm} | {budget} | {len(last)} | {last['hypervolume'].mean():.4f}{spread} | "
+                f"{last['images'].median():,.0f} | {last['seconds'].median():,.0f} | "
+                f"{last['decomposition_seconds'].median():,.0f} | {told} |"
+            )
+
+
+def show(options: argparse.Namespace) -> None:
+    """The table, the raw records in one file, the picture: medians over the seeds, trial by trial."""
+    order = {arm: place for place, arm in enumerate(ARMS)}
+    every = pd.concat([pd.read_parquet(path) for path in options.folder.glob("*.parquet")], ignore_index=True)
+    every["place"] = every["arm"].map(order)
+    every = every.sort_values(["study", "place", "budget", "seed", "trial"]).drop(columns="place")
+    print_table(every, options.rival)
+    if options.parquet:
+        options.parquet.parent.mkdir(parents=True, exist_ok=True)
+        every.to_parquet(options.parquet, index=False)
+    if options.figure:
+        titles = {"images": "training images", "seconds": "seconds of one core", "trial": "trials"}
+        figure = canvas(titles[options.over], "hypervolume")
+        longest = every[every["budget"] == every.groupby(["study", "arm"])["budget"].transform("max")]
+        for place, (arm, rows) in enumerate(longest.groupby("arm", sort=False)):
+            middle = rows.assign(place=rows["trial"]).groupby("place")[[*titles, "hypervolume"]].median()
+            line = line_of(place) | {"shape": "hv"}
+            figure.add_scatter(x=middle[options.over], y=middle["hypervolume"], name=arm, mode="lines", line=line)
+        figure.update_xaxes(type="log")
+        write_page(options.figure, figure)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    commands = parser.add_subparsers(required=True)
+    runs = commands.add_parser("run")
+    runs.add_argument("study", type=Path)
+    runs.add_argument("--arms", nargs="+", choices=ARMS, required=True, metavar="ARM", help=", ".join(ARMS))
+    runs.add_argument("--trials", type=int, default=100)
+    runs.add_argument("--seeds", type=int, default=5)
+    runs.add_argument("--first", type=int, default=0, help="seed")
+    runs.add_argument("--images", type=int, help="of one trial, instead of the study file's")
+    runs.add_argument("--folder", type=Path, required=True)
+    runs.add_argument("--cpus", type=int)
+    runs.add_argument("--verbose", action="store_true")
+    runs.set_defaults(does=run)
+    tables = commands.add_parser("table")
+    tables.add_argument("folder", type=Path)
+    tables.add_argument("--rival", choices=ARMS, required=True, metavar="ARM")
+    tables.add_argument("--parquet", type=Path)
+    tables.add_argument("--figure", type=Path)
+    tables.add_argument("--over", choices=["images", "seconds", "trial"], default="images", help="of the figure")
+    tables.set_defaults(does=show)
+    options = parser.parse_args()
+    optuna.logging.set_verbosity(optuna.logging.ERROR)
+    options.does(options)
+
+
+if __name__ == "__main__":
+    main()
