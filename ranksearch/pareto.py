@@ -1,4 +1,4 @@
-"""Dominance, non-dominated sets and hypervolume, all objectives maximised.
+"""Dominance, non-dominated sets and hypervolume, all objectives maximised; what covers a front.
 
 Hypervolume is taken in a box fixed by the study, ``[floor, 1] × [log2 low, log2 high]``, with points
 clipped into it: a reference point taken from the data would move as trials arrive and make two
@@ -35,6 +35,23 @@ def non_dominated(points: ArrayLike) -> NDArray[np.bool_]:
     if len(points) == 0:
         return np.zeros(0, bool)
     return np.asarray(moocore.is_nondominated(points, maximise=True, keep_weakly=False), bool)
+
+
+def farthest_first(places: ArrayLike, number: int, first: int = 0) -> list[int]:
+    """Indices of ``number`` places on a line, or of all: ``first``, then always the one farthest from those before, so
+    that any beginning covers the line (Gonzalez 1985).
+
+    >>> farthest_first([0, 1, 2, 3, 4], 4)
+    [0, 4, 2, 1]
+    """
+    places = np.asarray(places, float)
+    order: list[int] = []
+    nearest = np.full(len(places), np.inf)
+    while len(order) < min(number, len(places)):
+        order.append(int(nearest.argmax()) if order else first)
+        nearest = np.minimum(nearest, np.abs(places - places[order[-1]]))
+        nearest[order] = -1
+    return order
 
 
 @dataclass(frozen=True)

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis.extra.numpy import arrays
 
 from ranksearch.errors import BudgetError
-from ranksearch.pareto import Box, dominates, non_dominated
+from ranksearch.pareto import Box, dominates, farthest_first, non_dominated
 
 GRID = st.integers(0, 8).map(lambda i: i / 8)  # few values: ties and duplicates are common
 SETS = arrays(float, st.tuples(st.integers(0, 14), st.integers(2, 3)), elements=GRID)
@@ -119,3 +119,19 @@ def test_the_history_is_the_volume_of_every_prefix(box, trials):
 def test_a_box_states_its_law(arguments, message):
     with pytest.raises(BudgetError, match=message):
         Box(*arguments)
+
+
+@given(st.lists(st.floats(-9, 9), min_size=1, max_size=12), st.integers(0, 15), st.data())
+def test_any_beginning_of_farthest_first_covers_the_line(places, number, data):
+    first = data.draw(st.integers(0, len(places) - 1))
+    order = farthest_first(places, number, first)
+    assert len(order) == len(set(order)) == min(number, len(places))
+    assert order[:1] == [first][:number]
+    gaps = [min(abs(places[new] - places[old]) for old in order[:i]) for i, new in enumerate(order) if i]
+    assert gaps == sorted(gaps, reverse=True)  # what is still uncovered shrinks
+    for i, gap in enumerate(gaps, start=1):
+        assert all(min(abs(place - places[old]) for old in order[:i]) <= gap for place in places)
+
+
+def test_no_place_has_no_order():
+    assert farthest_first([], 3) == []

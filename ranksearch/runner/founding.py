@@ -12,6 +12,7 @@ from ..allocation import ALLOCATORS
 from ..decomposition import Decomposition
 from ..errors import BudgetError, NonFiniteError
 from ..layers import RankConfiguration, network_cost
+from ..pareto import farthest_first
 from ..progressive import attach, fine_tune
 from ..records import ClosedFormPoint, Measurement, StudyRecord
 from ..study import Ledger, Planned, StudyFile, open_storage, settings
@@ -114,8 +115,10 @@ def found_study(session: Session, on_point: Callable[[ClosedFormPoint], None] | 
     )
 
     def fill(ledger: Ledger) -> None:
-        for values in session.variables.seeds(ratios(session, study.search.closed_form)):
-            ledger.enqueue(values, "closed form")
+        number = study.search.closed_form
+        seeds = session.variables.seeds(ratios(session, number))
+        for place in farthest_first(range(number), number, number // 2):  # a search that ends soon has seen all sizes
+            ledger.enqueue(seeds[place], "closed form")
 
     session.ledger.create(record, fill)
     return session.ledger.record

@@ -12,7 +12,7 @@ from rich.console import Console
 from rich.status import Status
 
 from ..layers import network_cost
-from ..pareto import non_dominated
+from ..pareto import farthest_first, non_dominated
 from ..progressive import QuickLook
 from ..records import CheapStage, ScreenedCandidate, trial_seed
 from ..study import Proposals
@@ -109,17 +109,8 @@ def front_of(session: Session, candidates: Sequence[ScreenedCandidate]) -> list[
 
 
 def spread(candidates: Sequence[ScreenedCandidate], number: int) -> list[ScreenedCandidate]:
-    """At most ``number`` of them, evenly spaced in log2 of their ratio: both ends, then always the one farthest from
-    those chosen (Gonzalez 1985), so that any beginning of the list covers the range too."""
-    places = np.log2([c.compression_ratio for c in candidates])
-    chosen: list[int] = []
-    nearest = np.full(len(candidates), np.inf)
-    while len(chosen) < min(number, len(candidates)):
-        new = int(places.argmax()) if len(chosen) == 1 else int(nearest.argmax())
-        chosen.append(new)
-        nearest = np.minimum(nearest, np.abs(places - places[new]))
-        nearest[chosen] = -1
-    return [candidates[i] for i in chosen]
+    """At most ``number`` of them, evenly spaced in log2 of their ratio: the first, then the farthest from those before."""
+    return [candidates[i] for i in farthest_first(np.log2([c.compression_ratio for c in candidates]), number)]
 
 
 def _unqueued(session: Session, candidates: Sequence[ScreenedCandidate]) -> list[ScreenedCandidate]:
