@@ -109,7 +109,7 @@ def front_of(session: Session, candidates: Sequence[ScreenedCandidate]) -> list[
 
 
 def spread(candidates: Sequence[ScreenedCandidate], number: int) -> list[ScreenedCandidate]:
-    """At most ``number`` of them, evenly spaced in log2 of their ratio: the first, then the farthest from those before."""
+    """At most ``number`` of them, evenly spaced in log2 of their ratio: the first, then the farthest from those."""
     return [candidates[i] for i in farthest_first(np.log2([c.compression_ratio for c in candidates]), number)]
 
 

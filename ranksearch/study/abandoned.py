@@ -10,6 +10,7 @@ import msgspec
 import optuna
 import psutil
 from optuna.exceptions import ExperimentalWarning, UpdateFinishedTrialError
+from optuna.storages import RDBStorage
 from optuna.trial import FrozenTrial, TrialState
 
 from .printable import printable
@@ -133,7 +134,17 @@ def reconcile(study: optuna.Study, worker: Worker | None = None) -> list[int]:
 
 def hand_back(study: optuna.Study) -> list[int]:
     """Queues again the trial that this process was stopped in, by Ctrl-C for instance; for the worker to call last."""
+    _connect_anew(study)
     return reap(study) + reconcile(study, Worker.current())
+
+
+def _connect_anew(study: optuna.Study) -> None:
+    """Drops the connections that were interrupted: one in the middle of a read stays where it was, and SQLite lets
+    nobody write who has not seen what others wrote since (SQLITE_BUSY_SNAPSHOT)."""
+    storage = getattr(study._storage, "_backend", study._storage)  # below Optuna's cache
+    if isinstance(storage, RDBStorage):
+        storage.scoped_session.remove()
+        storage.engine.dispose()
 
 
 def _fail(study: optuna.Study, trial: FrozenTrial) -> bool:

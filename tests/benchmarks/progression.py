@@ -6,6 +6,7 @@
 Ranks are the closed form's. Everything that a cell does not name is the study file's, ranges at their default. The
 elastic adapter, where a cell starts from it, is trained once, by ``--elastic-steps``. A cell is a line of
 FOLDER/GRID-STUDY.jsonl; what stands there is not run again. Accuracy on the search split decides; test stands beside.
+Without a GPU, a cell's memory is how far its process grew: true of the first cell of a process only.
 """
 
 import argparse
@@ -145,7 +146,7 @@ def run(options: argparse.Namespace) -> None:
     session = join_study(grid_study(given, options.folder, options.elastic_steps))
     if any(cell.init == "elastic" for cell in todo):
         elastic_stage(session, Console())
-    for place, cell in enumerate(todo):
+    for place, cell in enumerate(todo[: options.cells]):
         row = run_cell(session, cell)
         with path.open("ab") as file:
             file.write(msgspec.json.encode(row) + b"\n")
@@ -193,6 +194,7 @@ def main() -> None:
     runs.add_argument("--folder", type=Path, required=True)
     runs.add_argument("--seeds", type=int, default=2)
     runs.add_argument("--elastic-steps", type=int, default=2000)
+    runs.add_argument("--cells", type=int, help="at most; 1, again and again, measures the memory of each")
     runs.add_argument("--cpus", type=int)
     runs.set_defaults(does=run)
     tables = commands.add_parser("table")

@@ -9,6 +9,8 @@ from ranksearch.errors import NonFiniteError
 from ranksearch.study import Stopped, open_storage, run_one
 from ranksearch.study.abandoned import queue_again
 
+NUMBERS = "RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 999)"
+
 
 @pytest.fixture
 def study(url: str) -> optuna.Study:
@@ -76,6 +78,27 @@ def test_an_interrupted_trial_is_handed_back(study: optuna.Study, leave: type[Ba
     assert run_one(study, lambda trial: (trial.suggest_float("x", 0, 1),))
     assert len({t.params["x"] for t in study.trials}) == 1
     assert len(study.trials) == 5
+
+
+def test_interrupted_in_the_middle_of_a_read_while_others_write(url: str) -> None:
+    study = optuna.create_study(study_name="s", storage=open_storage(url))
+    other = optuna.load_study(study_name="s", storage=open_storage(url))
+    unread = []
+
+    def stopped(trial: optuna.Trial) -> tuple[float]:
+        trial.suggest_float("x", 0, 1)
+        connection = study._storage._backend.engine.raw_connection()
+        cursor = connection.cursor()
+        cursor.execute(f"WITH {NUMBERS} SELECT * FROM n, trials")
+        cursor.fetchone()
+        unread.append(cursor)  # as the traceback of what interrupted it does
+        connection.close()
+        other.enqueue_trial({"x": 0.5})
+        raise SystemExit
+
+    with pytest.raises(SystemExit):
+        run_one(study, stopped)
+    assert [t.state for t in other.trials] == [TrialState.FAIL, TrialState.WAITING, TrialState.WAITING]
 
 
 def test_interrupted_while_the_sampler_works(study: optuna.Study) -> None:
