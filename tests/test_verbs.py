@@ -142,8 +142,9 @@ def every_verb(run: Ranksearch, folder: Path, name: str) -> None:
     assert f"finalist {name}" in finetuned
     assert f"finalist {name}" in run("front", study)
 
-    assert "holds ranks, no weights" in run("evaluate", f"{name}.yaml", "--study", study)
-    assert re.search(rf"{name}.safetensors +\d+\.\d\d%", run("evaluate", f"{name}.safetensors", "--study", study))
+    evaluate = ("evaluate", "--study", study, "--batch", 1)
+    assert "holds ranks, no weights" in run(*evaluate, f"{name}.yaml")
+    assert re.search(rf"{name}.safetensors +\d+\.\d\d%", run(*evaluate, f"{name}.safetensors"))
     run("allocate", study, "--ratio", 1.5, "-o", f"{name}-closed.json")
     assert RankFile.read(folder / f"{name}-closed.json").objectives["compression_ratio_pivoted"] >= 1.5
 

@@ -122,7 +122,7 @@ def test_eight_workers_and_every_fault(
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(("workers", "budget", "images", "program"), [(2, 12, 64 * 400, UNHURRIED)])
+@pytest.mark.parametrize(("workers", "budget", "images", "program"), [(2, 12, 64 * 250, UNHURRIED)])
 def test_the_worker_of_the_very_last_trial(workers: int, budget: int, crew: Crew, session: Session) -> None:
     """Two workers, so that none but the other can ask: the budget is met exactly, or not at all.
 

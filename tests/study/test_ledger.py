@@ -4,6 +4,7 @@ from pathlib import Path
 from typing import Any
 
 import msgspec
+import numpy as np
 import optuna
 import pytest
 
@@ -113,9 +114,9 @@ def test_the_objectives_are_those_of_the_study(
     assert len(ledger.study("baselines").directions) == 3
 
 
-@pytest.mark.parametrize("name", ["tpe", "gp"])
+@pytest.mark.parametrize(("name", "trials"), [("tpe", 60), ("gp", 30)])
 def test_a_floor_steers_the_sampler(
-    name: str, url: str, study_record: StudyRecord, make_record: Callable[..., TrialRecord]
+    name: str, trials: int, url: str, study_record: StudyRecord, make_record: Callable[..., TrialRecord]
 ) -> None:
     """What is smaller is as accurate here, so that the floor alone keeps ``x``, the MAC ratio's share, high."""
     ledger = Ledger(open_storage(url), "small")
@@ -126,11 +127,11 @@ def test_a_floor_steers_the_sampler(
         cost = NetworkCost(100, 100, 4 - 2 * x, 1 + x)
         return ledger.finish(trial, msgspec.structs.replace(make_record(), pivoted=cost))
 
-    for _ in range(60):
+    for _ in range(trials):
         run_one(ledger.study(sampler=sampler(name, 0)), objective, catch=())
     proposed = [t.params["x"] for t in ledger.study().trials]
     assert [t.constraints["mac_ratio"] <= 0 for t in ledger.study().trials] == [x >= 0.8 for x in proposed]
-    assert sum(x >= 0.8 for x in proposed[30:]) >= 12  # by chance it would be six
+    assert np.mean(np.array(proposed[trials // 2 :]) >= 0.8) >= 0.4  # by chance it would be a fifth
     assert all(t.record.pivoted.mac_ratio >= 1.8 for t in ledger.history().front() if t.record)
 
 
