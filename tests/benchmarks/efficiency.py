@@ -156,11 +156,17 @@ def reached(rows: pd.DataFrame, volume: float) -> pd.Series | None:
     return None if there.empty else there.iloc[0]
 
 
+def mean_and_spread(values: pd.Series, sign: str = "") -> str:
+    """Mean, and standard deviation where there are several."""
+    return f"{values.mean():{sign}.4f}" + (f" ± {values.std():.4f}" if len(values) > 1 else "")
+
+
 def print_table(every: pd.DataFrame, rival: str) -> None:
-    """Hypervolume in the end, what it cost, and what the rival's took: medians over the seeds."""
+    """Hypervolume in the end, its difference from ours seed by seed, what it cost, and what the rival's took: medians
+    over the seeds."""
     print(
-        "| study | arm | trials | seeds | hypervolume | images | seconds | of them decomposition | rival's hypervolume "
-        "after trials | images, of the rival's | seconds, of the rival's |\n|" + "---|" * 11
+        "| study | arm | trials | seeds | hypervolume | less ours, paired | images | seconds | of them decomposition | "
+        "rival's hypervolume after trials | images, of the rival's | seconds, of the rival's |\n|" + "---|" * 12
     )
     for study, of_study in every.groupby("study"):
         longest = of_study[of_study["arm"] == rival]["budget"].max()
@@ -175,9 +181,11 @@ def print_table(every: pd.DataFrame, rival: str) -> None:
             if len(found) == len(there):
                 images, seconds = (found[unit].median() / ends[unit].median() for unit in ("images", "seconds"))
                 told = f"{found['trial'].median():.0f} | {images:.3f} | {seconds:.3f}"
-            spread = f" ± {last['hypervolume'].std():.4f}" if len(last) > 1 else ""
+            ours = of_study[(of_study["arm"] == "ours") & (of_study["budget"] == budget)].sort_values("trial")
+            paired = (last["hypervolume"] - ours.groupby("seed")["hypervolume"].last()).dropna()
+            less = "" if arm == "ours" or paired.empty else mean_and_spread(paired, "+")
             print(
-                f"| {study} | {arm} | {budget} | {len(last)} | {last['hypervolume'].mean():.4f}{spread} | "
+                f"| {study} | {arm} | {budget} | {len(last)} | {mean_and_spread(last['hypervolume'])} | {less} | "
                 f"{last['images'].median():,.0f} | {last['seconds'].median():,.0f} | "
                 f"{last['decomposition_seconds'].median():,.0f} | {told} |"
             )
@@ -196,11 +204,12 @@ def show(options: argparse.Namespace) -> None:
     if options.figure:
         titles = {"images": "training images", "seconds": "seconds of one core", "trial": "trials"}
         figure = canvas(titles[options.over], "hypervolume")
-        longest = every[every["budget"] == every.groupby(["study", "arm"])["budget"].transform("max")]
-        for place, (arm, rows) in enumerate(longest.groupby("arm", sort=False)):
+        for place, ((arm, budget), rows) in enumerate(every.groupby(["arm", "budget"], sort=False)):
             middle = rows.assign(place=rows["trial"]).groupby("place")[[*titles, "hypervolume"]].median()
             line = line_of(place) | {"shape": "hv"}
-            figure.add_scatter(x=middle[options.over], y=middle["hypervolume"], name=arm, mode="lines", line=line)
+            figure.add_scatter(
+                x=middle[options.over], y=middle["hypervolume"], name=f"{arm}, {budget} trials", mode="lines", line=line
+            )
         figure.update_xaxes(type="log")
         write_page(options.figure, figure)
 
