@@ -1,6 +1,8 @@
 """The dashboard in a real browser: the front by name, live, and nothing that a name would like to run."""
 
+import time
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -28,6 +30,18 @@ class Opened:
         self.page.on("pageerror", lambda error: self.errors.append(str(error)))
         self.page.on("request", lambda request: self.requests.append(request.url))
         self.page.goto(url)
+
+    def wait_for(self, condition: str, seconds: float = 90) -> None:
+        """Until it holds; the page's policy forbids Playwright's own waiting, which evaluates texts in the page."""
+        from playwright.sync_api import Error
+
+        until = time.monotonic() + seconds
+        while True:
+            with suppress(Error):  # the page is being loaded
+                if self.page.evaluate(condition):
+                    return
+            assert time.monotonic() < until, f"not within {seconds} s: {condition}"
+            self.page.wait_for_timeout(100)
 
     def check(self, url: str) -> None:
         assert self.errors == []
@@ -57,8 +71,8 @@ def test_the_page_follows_the_study_and_keeps_what_was_chosen(
     record = measured.finished()[0].record
     assert record
     add(ledger, better(record))
-    page.wait_for_function(f"{trials} === 1", timeout=90_000)
-    page.wait_for_function("scrollY === 333")
+    opened.wait_for(f"{trials} === 1")
+    opened.wait_for("scrollY === 333")
     assert page.evaluate(chosen) == before
     opened.check(url)
     served.end()
