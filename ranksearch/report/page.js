@@ -10,7 +10,7 @@
   }));
   const config = {responsive: true, displaylogo: false, modeBarButtons: [["toImage", "zoom2d", "pan2d", "resetScale2d"]]};
   const PAPER_WIDTH = 680; // pixels between the margins of A4
-  const CROWD = 500; // points of one kind from which they come after everything else
+  const CROWD = 500; // points of one kind in the first figure, beyond which they come after everything else
   let printing = false;
 
   function run(text) {
@@ -34,17 +34,17 @@
     }
   }
 
-  function draw(chart, hurried = false) { // tells whether all is drawn
+  function draw(chart, most = Infinity) { // points of one kind, or it is left out; tells whether any was
     const swap = dark.matches && !printing;
     const figure = JSON.parse(chart.json, swap ? (_, value) => darkOf.get(value) ?? value : undefined);
     if (printing) figure.layout.width = PAPER_WIDTH;
     if (matchMedia("(pointer: coarse)").matches) figure.layout.dragmode = false; // a finger scrolls the page
     choose(chart, figure);
     if (chart.explorer) setAll(figure.layout, chart.explorer.ring(figure));
-    const left = hurried ? figure.data.filter((trace) => trace.x?.length > CROWD) : [];
+    const left = figure.data.filter((trace) => trace.x?.length > most);
     for (const trace of left) Object.assign(trace, {x: [], y: []});
     Plotly.react(chart.place, figure.data, figure.layout, config);
-    return left.length === 0;
+    return left.length > 0;
   }
 
   async function prepare(chart) { // what needs no library: from here on the front's panel and its sliders work
@@ -53,17 +53,15 @@
     chart.json = await unpacked(chart.source);
   }
 
-  function open(chart) {
-    const whole = draw(chart, true);
+  function listen(chart) {
     chart.explorer?.listen(chart.place);
     for (const input of document.querySelectorAll(`input[name="${chart.name}"]`))
       input.addEventListener("change", () => draw(chart));
-    return whole;
   }
 
   const breath = () => new Promise((next) => setTimeout(next)); // the reader may come in between
 
-  const drawAll = () => charts.forEach(draw);
+  const drawAll = () => charts.forEach((chart) => draw(chart));
   try {
     const library = unpacked(document.getElementById("plotly"));
     for (const chart of charts) await prepare(chart);
@@ -71,11 +69,13 @@
     await breath();
     run(await library);
     for (const chart of charts) {
-      const whole = open(chart);
-      if (chart === charts[0]) performance.mark("usable");
+      const first = chart === charts[0];
+      const sparse = draw(chart, first ? CROWD : Infinity);
+      listen(chart);
+      if (first) performance.mark("usable");
       document.documentElement.dataset.drawn ??= chart.name;
       await breath();
-      if (whole) continue;
+      if (!sparse) continue;
       draw(chart);
       await breath();
     }

@@ -267,6 +267,14 @@ def test_two_thousand_trials_are_small_and_quick(browser: Any, make_history: Any
         page.wait_for_selector("html[data-drawn]")
         marks = ("picks", "usable")
         took.append([page.evaluate(f"performance.getEntriesByName('{m}')[0].startTime / 1000") for m in marks])
+        page.wait_for_selector("html[data-drawn=all]")
+        most = "(name) => Math.max(...document.getElementById(`chart-${name}`).data.map((trace) => trace.x.length))"
+        shown = f"['front', 'hypervolume'].map({most})"
+        every = page.evaluate(shown)
+        assert min(every) > 500  # the crowd came after the front
+        page.emulate_media(color_scheme="dark")
+        page.wait_for_function(f"document.getElementById('chart-front').layout.paper_bgcolor === '{ROLES['paper'][1]}'")
+        assert page.evaluate(shown) == every
         page.close()
     told = ", ".join(f"{picks:.2f} and {usable:.2f}" for picks, usable in took)
     print(f"2,000 trials: {path.stat().st_size:,} bytes, the picks and then the front usable after {told} s")
