@@ -16,6 +16,7 @@ import msgspec
 import numpy as np
 import optuna
 from rich.console import Console
+from variants import variant
 
 from ranksearch.front import trial_table
 from ranksearch.records import StudyHistory, Trial
@@ -54,12 +55,10 @@ def replay(history: StudyHistory, rule: str) -> dict[str, float]:
 
 def live(path: Path, rule: str, seed: int, trials: int, folder: Path) -> StudyHistory:
     """One study under a rule and a seed, run or resumed; without the screen, which takes a share of the seconds."""
-    study = read_study(path)
-    search = msgspec.structs.replace(study.search, seed=seed, stop=rule, trials=trials, baselines=())
-    storage = f"sqlite:///{folder.resolve()}/{study.name}-{rule}-{seed}.db"
-    search = msgspec.structs.replace(search, storage=storage)
-    screen = msgspec.structs.replace(study.screen, share=0.0, stages=())
-    study = msgspec.structs.replace(study, name=f"{study.name}-{rule}-{seed}", search=search, screen=screen)
+    source = read_study(path)
+    search = {"seed": seed, "stop": rule, "trials": trials}
+    changes = {"search": search, "screen": {"share": 0.0, "stages": ()}}
+    study = variant(source, f"{source.name}-{rule}-{seed}", folder, changes)
     return search_study(study, console=Console(quiet=True))
 
 

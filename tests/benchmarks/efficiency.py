@@ -19,8 +19,8 @@ from typing import Any
 import optuna
 import pandas as pd
 from curves import line_of, write_page
-from elastic_front import without_none
 from rich.console import Console
+from variants import variant
 
 from ranksearch.decomposition import calibrate, network_bases
 from ranksearch.front import trial_table
@@ -30,19 +30,20 @@ from ranksearch.report.canvas import canvas
 from ranksearch.runner.search import search_study
 from ranksearch.runner.subject import Subject, study_subject
 from ranksearch.runner.threads import use_cores
-from ranksearch.study import StudyFile, parse_study, read_study, settings
+from ranksearch.study import StudyFile, read_study
 
 Changes = Mapping[str, Mapping[str, Any]]
+
+NO_SCREEN = {"share": 0.0, "stages": ()}
 
 #: what somebody writes in an afternoon: an integer per mode, TensorLy's ``partial_tucker`` in every trial, then tuning
 PLAIN: Changes = {
     "ranks": {"space": "direct", "basis": "weights"},
     "schedule": {"shape": "none"},
     "training": {"init": "hooi"},
-    "screen": {"share": 0.0, "stages": ()},
+    "screen": NO_SCREEN,
     "search": {"closed_form": 0},
 }
-NO_SCREEN = {"share": 0.0, "stages": ()}
 
 
 def plain(**search: Any) -> Changes:
@@ -71,21 +72,12 @@ ARMS: dict[str, Changes] = {
 
 def arm_study(source: StudyFile, arm: str, trials: int, seed: int, images: int | None, folder: Path) -> StudyFile:
     """The study of one run."""
-    table: dict[str, Any] = without_none(settings(source))
-    for section, changes in ARMS[arm].items():
-        table[section] |= changes
-    table["name"] = name = f"{source.name}-{arm}-{trials}-{seed}"
-    table["search"] |= {
-        "trials": trials,
-        "seed": seed,
-        "baselines": (),
-        "storage": f"sqlite:///{folder.resolve()}/{name}.db",
-    }
+    own: dict[str, dict[str, Any]] = {"search": {"trials": trials, "seed": seed}}
     if arm.startswith("closed-form"):
-        table["search"]["closed_form"] = trials
+        own["search"]["closed_form"] = trials
     if images:
-        table["training"]["images"] = images
-    return parse_study(table, source.path)
+        own["training"] = {"images": images}
+    return variant(source, f"{source.name}-{arm}-{trials}-{seed}", folder, ARMS[arm], own)
 
 
 def calibration(subject: Subject, basis: Basis) -> float:
@@ -116,7 +108,7 @@ def rows_of(history: StudyHistory, name: str, arm: str, trials: int, seed: int, 
             "compression_ratio": table["compression_ratio"],
             "compression_ratio_plain": table["compression_ratio_plain"],
             "hypervolume": table["hypervolume"],
-            "images": table["images_total"] + (elastic.images or 0 if elastic else 0),
+            "images": table["images_total"] + (elastic.images if elastic else 0),
             "seconds": table["seconds_total"] + history.stage_seconds + calibrated,
             "decomposition_seconds": pd.Series(decomposition, dtype=float).cumsum() + calibrated,
             "machine": history.study.machine.processor,
@@ -177,7 +169,7 @@ def print_table(every: pd.DataFrame, rival: str) -> None:
             last = rows.sort_values("trial").groupby("seed").last()
             there = [reached(one.sort_values("trial"), volume) for _, one in rows.groupby("seed")]
             found = pd.DataFrame([row for row in there if row is not None])
-            told = f"{len(found)} of {len(there)} seeds reached it | | "
+            told = f"{len(found)} of {len(there)} seeds reached it | |"
             if len(found) == len(there):
                 images, seconds = (found[unit].median() / ends[unit].median() for unit in ("images", "seconds"))
                 told = f"{found['trial'].median():.0f} | {images:.3f} | {seconds:.3f}"

@@ -12,7 +12,6 @@ search split. Killed, the same command goes on; raw records lie in FOLDER.
 import argparse
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import msgspec
 import numpy as np
@@ -21,6 +20,7 @@ from curves import write_curves
 from rich.console import Console
 from scipy.stats import spearmanr
 from torch import nn
+from variants import variant
 
 from ranksearch.allocation import DISTORTIONS, RateDistortion
 from ranksearch.decomposition import Decomposition
@@ -34,7 +34,7 @@ from ranksearch.runner.progress import duration
 from ranksearch.runner.session import Session, open_session
 from ranksearch.runner.subject import Stage
 from ranksearch.runner.trial import Plan, finished, measured, run_trial, untrained
-from ranksearch.study import StudyFile, parse_study, read_study, settings
+from ranksearch.study import StudyFile, read_study
 
 RATIOS = (3.0, 4.0, 6.0, 8.0)
 OWN_RATIO, OWN_NOISE = 4.0, 0.8
@@ -70,18 +70,10 @@ def arguments() -> argparse.Namespace:
 
 def benchmark_study(options: argparse.Namespace) -> StudyFile:
     """The study with the adapter asked for, in a storage of its own."""
+    adapter = {"steps": options.steps, "slices": options.slices, "lr": options.lr}
+    changes = {"schedule": {"shape": "none"}, "training": {"init": "elastic"}, "elastic": adapter}
     source = read_study(options.study)
-    table: dict[str, Any] = without_none(settings(source))
-    table["schedule"] = {"shape": "none"}
-    table["training"]["init"] = "elastic"
-    table["elastic"] |= {"steps": options.steps, "slices": options.slices, "lr": options.lr}
-    table["search"]["storage"] = f"sqlite:///{options.output.resolve() / 'elastic.db'}"
-    return parse_study(table, source.path)
-
-
-def without_none(value: Any) -> Any:
-    """What a study file may hold: keys that are off are left out."""
-    return {k: without_none(v) for k, v in value.items() if v is not None} if isinstance(value, dict) else value
+    return variant(source, source.name, options.output, changes)
 
 
 def on_test(

@@ -13,13 +13,12 @@ import argparse
 import itertools
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import msgspec
 import pandas as pd
-from elastic_front import without_none
 from msgspec.structs import asdict, replace
 from rich.console import Console
+from variants import variant
 
 from ranksearch.records import NO_DECAY, DecaySchedule
 from ranksearch.records.recipe import LEARN, Init, Learn
@@ -29,7 +28,7 @@ from ranksearch.runner.founding import join_study
 from ranksearch.runner.session import Session
 from ranksearch.runner.threads import use_cores
 from ranksearch.runner.trial import Plan, measured, run_trial
-from ranksearch.study import StudyFile, parse_study, read_study, settings
+from ranksearch.study import StudyFile, read_study
 
 LINEAR, COSINE = DecaySchedule(shape="linear"), DecaySchedule(shape="cosine")
 FULL = DecaySchedule(shape="linear", fade="full")
@@ -94,16 +93,8 @@ GRIDS = {"source": source, "every": every, "learn": what_learns}
 
 def grid_study(given: StudyFile, folder: Path, elastic_steps: int) -> StudyFile:
     """The study with a storage of its own and an elastic adapter of so many steps."""
-    table: dict[str, Any] = without_none(settings(given))
-    table["name"] = f"{given.name}-progression"
-    table["training"]["init"] = "elastic"
-    table["elastic"]["steps"] = elastic_steps
-    table["search"] |= {
-        "storage": f"sqlite:///{folder.resolve()}/{given.name}-progression.db",
-        "baselines": (),
-        "closed_form": 0,
-    }
-    return parse_study(table, given.path)
+    changes = {"training": {"init": "elastic"}, "elastic": {"steps": elastic_steps}, "search": {"closed_form": 0}}
+    return variant(given, f"{given.name}-progression", folder, changes)
 
 
 def run_cell(session: Session, cell: Cell) -> Row:
