@@ -134,10 +134,8 @@ def _traces(data: FrontData, axis: str, place: int, alone: bool) -> Iterator[tup
     colour, scatter = study_colour(place), partial(_scatter, axis, place)
     ring = {"color": light("paper"), "width": 1}
     opacity = 0.35 if len(data.others) < MANY else 0.15
-    size = (
-        11 if len(data.front) < CROWDED else 7
-    )  # of the front; and of the untrained: of two marks at one place, Plotly
-    # picks the smaller one, and of equal ones the later
+    # of the front, and of the untrained: of two marks at one place Plotly picks the smaller, of equal ones the later
+    size = 11 if len(data.front) < CROWDED else 7
     yield (
         "trials",
         scatter(

@@ -86,7 +86,7 @@ class SeededByTrial(BaseSampler):
     workers with equal seeds would propose the same.
     """
 
-    def __init__(self, name: str, seed: int, population: int = POPULATION) -> None:
+    def __init__(self, name: str, seed: int, population: int) -> None:
         self.name, self.seed, self.population = name, seed, population
         self._inner: BaseSampler | None = None
 
