@@ -4,7 +4,6 @@ model = MyNetwork()                                       # the user's own class
 model = ranksearch.load(model, "compressed.safetensors")  # its layers replaced, its weights in place
 """
 
-import copy
 from pathlib import Path
 
 import torch
@@ -14,8 +13,8 @@ from torch import nn
 from ..decomposition import skeleton
 from ..errors import RankError, WeightsError
 from ..layers import Dense
-from ..networks import load_weights, save_weights
-from ..progressive.surgery import substitute
+from ..networks import load_weights, save_weights, take_as_kernels
+from ..networks.substitution import substitute
 from ..records import RankFile
 
 METADATA_KEY = "ranksearch"
@@ -73,7 +72,10 @@ def load_compressed(network: nn.Module, path: Path | str) -> nn.Module:
 
 def replace_layers(network: nn.Module, ranks: RankFile, source: str) -> nn.Module:
     """A copy of ``network`` with every layer that has ranks replaced by its deployed form, weights not yet set."""
-    compressed = copy.deepcopy(network)
+    try:
+        compressed = take_as_kernels(network, ranks.flattened)
+    except RankError as error:
+        raise RankError(f"{source}: {error}") from None
     modules = dict(compressed.named_modules(remove_duplicate=False))
     replaced: dict[nn.Module, nn.Module] = {}
     for name, chosen in ranks.configuration.layers.items():

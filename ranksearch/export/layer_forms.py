@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from ..decomposition import deploy, recompose
 from ..layers import Dense, LayerForm, LayerRanks, RankConfiguration, layer_forms
-from ..progressive.surgery import substitute
+from ..networks.substitution import substitute
 from ..records import Latency
 from .evaluate import compare_latency
 from .runtimes import RUNTIMES, Prepare

@@ -15,12 +15,13 @@ from .cost import (
 )
 from .error_table import Basis, ErrorTable
 from .legal import full_ranks, is_legal, legal_mask, project
-from .spec import LayerSpec, LeftDense, NetworkSpec
+from .spec import Flattened, LayerSpec, LeftDense, NetworkSpec, Shape
 
 __all__ = [
     "Basis",
     "Dense",
     "ErrorTable",
+    "Flattened",
     "Form",
     "LayerForm",
     "LayerRanks",
@@ -29,6 +30,7 @@ __all__ = [
     "NetworkCost",
     "NetworkSpec",
     "RankConfiguration",
+    "Shape",
     "Svd",
     "Tucker2",
     "as_run",

@@ -4,6 +4,9 @@ from typing import Literal
 
 import msgspec
 
+Shape = tuple[int, int, int]  # (C, H, W) of an image
+Flattened = Literal["linear", "kernel"]  # what a linear layer after a flatten is taken as
+
 
 class LayerSpec(msgspec.Struct, frozen=True, kw_only=True):
     """One compressible layer: kernel ``(channels_out, channels_in, kH, kW)``; mode 0 = out, mode 1 = in.
@@ -71,6 +74,8 @@ class NetworkSpec(msgspec.Struct, frozen=True, kw_only=True):
         params: all parameters of the network, each counted once.
         macs: multiply-accumulates per image of all convolutions and linear layers that are called.
         input_shape: shape of one image, (channels, height, width) or any other.
+        flattened: linear layers after a flatten that are taken as kernels (C_out, C, H, W), which are among the
+            ``layers`` under names of their own: (C, H, W) by the name of the linear layer.
     """
 
     layers: tuple[LayerSpec, ...]
@@ -78,6 +83,7 @@ class NetworkSpec(msgspec.Struct, frozen=True, kw_only=True):
     params: int
     macs: int
     input_shape: tuple[int, ...] = ()
+    flattened: dict[str, Shape] = {}
 
     def __getitem__(self, name: str) -> LayerSpec:
         for layer in self.layers:

@@ -5,6 +5,7 @@ from .catalogue import MODELS, build_network
 from .checkpoint import load_weights, save_weights, weights_fingerprint
 from .conversion import concatenate, examples_of
 from .examples import Examples
+from .flattened import flattened_layers, take_as_kernels, with_linear_layers
 from .normalization import Normalization
 from .resident import Resident
 from .sources import SOURCES, load_source
@@ -24,11 +25,14 @@ __all__ = [
     "build_network",
     "concatenate",
     "examples_of",
+    "flattened_layers",
     "given_splits",
     "load_source",
     "load_weights",
     "make_splits",
     "save_weights",
+    "take_as_kernels",
     "walk",
     "weights_fingerprint",
+    "with_linear_layers",
 ]

@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from torch.utils._pytree import tree_leaves
 
 from ..errors import NetworkError
+from .substitution import substitute
 from .trace import evaluation
 
 ELSEWHERE = "it is called or read other than through its place in the network"
@@ -97,12 +98,8 @@ class _Rehearsal:
         copied = copy.deepcopy(self.network)
         stand_ins = {layer: StandIn(copied.get_submodule(self.names[layer])) for layer in layers}
         of = {stand_in.__dict__["dense"]: stand_in for stand_in in stand_ins.values()}
-        for parent in list(copied.modules()):
-            for name, child in parent._modules.items():
-                if child in of:
-                    parent._modules[name] = of[child]
         try:
-            outputs = self._outputs(copied)
+            outputs = self._outputs(substitute(copied, of))
         except Exception:  # of any kind: the network's own code runs here; the calls it still owes say nothing
             return _read(stand_ins), False
         elsewhere = {layer: ELSEWHERE for layer, s in stand_ins.items() if s.calls != self.calls[layer]}

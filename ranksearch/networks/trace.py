@@ -1,6 +1,7 @@
 """One forward pass of one image, watched: which layers are called, on how many positions, and which weights are read
 behind their module's back. The network is left as it was."""
 
+import math
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -15,6 +16,7 @@ from torch.overrides import TorchFunctionMode
 from torch.utils._pytree import tree_leaves
 
 from ..errors import NetworkError
+from ..layers import Shape
 
 
 @dataclass
@@ -30,6 +32,7 @@ class Trace:
         macs_of: the same by the layer that ran, or whose weight another module used.
         read_outside: convolutions and linear layers whose weight or bias is used while they do not run, as
             ``module → "weight" | "bias"``: a replacement without that attribute would break the network.
+        flattened: of linear layers whose rows are images of several pixels, flattened right before: (C, H, W).
     """
 
     positions: dict[nn.Module, tuple[int, int]] = field(default_factory=dict)
@@ -37,6 +40,7 @@ class Trace:
     macs: int = 0
     macs_of: dict[nn.Module, int] = field(default_factory=dict)
     read_outside: dict[nn.Module, str] = field(default_factory=dict)
+    flattened: dict[nn.Module, Shape] = field(default_factory=dict)
 
 
 def trace(network: nn.Module, image: Tensor) -> Trace:
@@ -81,6 +85,8 @@ def _transposed_macs(inputs: Tensor, weight: Tensor, output: Tensor) -> int:
     return weight.numel() * (inputs.numel() // weight.shape[0])
 
 
+FLATTENS = ("flatten", "reshape", "view")
+
 MACS: dict[Any, Callable[[Tensor, Tensor, Tensor], int]] = {
     F.linear: _map_macs,
     F.conv1d: _map_macs,
@@ -99,6 +105,7 @@ class _Watch(TorchFunctionMode):
         super().__init__()
         self.found = Trace()
         self.running: list[nn.Module] = []
+        self.flat: dict[int, tuple[Tensor, Shape]] = {}  # flattened images by address, held so that it stays theirs
         self.owners = {id(p): (m, name) for m in network.modules() for name, p in m.named_parameters(recurse=False)}
 
     @contextmanager
@@ -129,6 +136,9 @@ class _Watch(TorchFunctionMode):
                 before_in + inputs.numel() // channels_in,
                 before_out + output.numel() // channels_out,
             )
+            _, shape = self.flat.get(inputs.data_ptr(), (None, None))
+            if isinstance(module, nn.Linear) and shape and inputs.shape[1:] == (math.prod(shape),):
+                self.found.flattened[module] = shape
 
     def _read(self, module: nn.Module, name: str) -> None:
         """Notes that ``module.name`` is used, unless by itself."""
@@ -143,6 +153,10 @@ class _Watch(TorchFunctionMode):
                 if isinstance(value, Tensor) and id(value) in self.owners:
                     self._read(*self.owners[id(value)])
         output = func(*args, **kwargs)
+        if getattr(func, "__name__", "") in FLATTENS and args and args[0].ndim == 4 and output.ndim == 2:
+            channels, height, width = args[0].shape[1:]
+            if height * width > 1 and output.shape[1] == channels * height * width:
+                self.flat[output.data_ptr()] = output, (channels, height, width)
         if func in MACS:
             inputs, weight = (*args, *(kwargs[name] for name in ("input", "weight")[len(args) :]))[:2]
             self._count(MACS[func](inputs, weight, output), weight)

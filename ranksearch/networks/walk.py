@@ -13,6 +13,7 @@ from torch.nn.utils.parametrize import is_parametrized
 
 from ..errors import NetworkError, RankError
 from ..layers import LayerSpec, LeftDense, NetworkSpec, Svd, Tucker2, layer_params
+from .flattened import FlattenedKernel, kernel_shapes
 from .stand_in import irreplaceable
 from .trace import Trace, trace
 
@@ -41,6 +42,8 @@ def walk(
     names: dict[nn.Module, list[str]] = defaultdict(list)
     for name, module in network.named_modules(remove_duplicate=False):
         names[module].append(name)
+    for module in [module for module in names if isinstance(module, FlattenedKernel)]:
+        names[module.kernel] += names[module]  # globs mean it by the name of the linear layer, too
     holders = [module for module in names if _holds_weights(module, names[module][0])]
     _require_matches("include", include, [name for module in holders for name in names[module]])
     _require_matches("exclude", exclude, [name for module in holders for name in names[module]])
@@ -89,6 +92,7 @@ def walk(
         params=sum(p.numel() for p in network.parameters()),
         macs=traced.macs,
         input_shape=tuple(image.shape[1:]),
+        flattened=kernel_shapes(network),
     )
 
 

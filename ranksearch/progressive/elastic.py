@@ -15,8 +15,9 @@ from torch import Tensor, nn
 from ..decomposition import Decomposition, Factors, NestedBases
 from ..layers import Dense, LayerRanks, RankConfiguration, full_ranks
 from ..layers.configuration import as_tuple
+from ..networks.substitution import substitute
 from .adapter import composed, prefers_factors, require_layer, with_factors, with_kernel
-from .surgery import require_layers, substitute
+from .surgery import require_layers
 
 KEPT_STARTS = 16  # least-squares cores kept per layer: the smallest slice and the closed-form front come again
 

@@ -16,11 +16,11 @@ from ..decomposition import Decomposition
 from ..errors import NonFiniteError
 from ..layers import Dense, RankConfiguration
 from ..networks import Examples
+from ..networks.substitution import substitute
 from ..records import Measurement
 from .adapter import ProgressiveLayer
 from .measuring import judged, outputs_of, reestimate_in_place
 from .precision import FLOAT32, Precision
-from .surgery import substitute
 from .task import CLASSIFICATION, Task
 
 

@@ -8,6 +8,7 @@ from torch import nn
 from ..decomposition import Decomposition
 from ..errors import NetworkError, RankError
 from ..layers import Dense, Form, RankConfiguration
+from ..networks.substitution import substitute
 from ..records import DecaySchedule
 from ..records.schedule import Fade
 from .adapter import ProgressiveLayer
@@ -88,12 +89,3 @@ def collapse(network: nn.Module, form: Form) -> nn.Module:
     copied = copy.deepcopy(network)
     layers: dict[nn.Module, nn.Module] = {layer: layer.deployed(form) for layer in progressive_layers(copied).values()}
     return substitute(copied, layers).eval()
-
-
-def substitute(network: nn.Module, replacements: Mapping[nn.Module, nn.Module]) -> nn.Module:
-    """``network`` with modules replaced in every place where they stand, itself perhaps."""
-    for parent in list(network.modules()):
-        for name, child in parent._modules.items():  # named_children() would name a shared child once
-            if child is not None and child in replacements:
-                setattr(parent, name, replacements[child])
-    return replacements.get(network, network)

@@ -6,7 +6,7 @@ from typing import Any
 import msgspec
 
 from ..errors import RankError, RanksearchError
-from ..layers import Dense, Form, LayerForm, NetworkSpec, RankConfiguration, layer_forms
+from ..layers import Dense, Form, LayerForm, NetworkSpec, RankConfiguration, Shape, layer_forms
 from ..layers.legal import require_legal
 from .recipe import Recipe
 from .schedule import DecaySchedule
@@ -24,6 +24,7 @@ class RankFile(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
         schedule, recipe: how it was trained in the search.
         form: the count by which it was chosen, and the form in which the layers of a checkpoint are stored.
         layer_forms: of the layers that a checkpoint stores in another form, by name, since they run faster in it.
+        flattened: linear layers that are taken as kernels, as :class:`NetworkSpec` has them.
         objectives: compression ratio, MAC ratio, parameters, MACs by either form.
         measured: with split and number of images; none for a closed-form allocation.
         provenance: study, trial, seed, selection, versions.
@@ -35,6 +36,7 @@ class RankFile(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     recipe: Recipe = Recipe()
     form: Form = "pivoted"
     layer_forms: dict[str, LayerForm] = {}
+    flattened: dict[str, Shape] = {}
     objectives: dict[str, float] = {}
     measured: Measurement | None = None
     provenance: dict[str, Any] = {}

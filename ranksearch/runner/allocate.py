@@ -86,6 +86,7 @@ def allocate_ranks(
         schedule=schedule,
         recipe=recipe,
         form=form,
+        flattened=subject.spec.flattened,
         objectives=objectives(plain, pivoted),
         measured=measured,
         provenance={

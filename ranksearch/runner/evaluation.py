@@ -1,6 +1,5 @@
 """``evaluate``: one file beside the dense network: accuracy, size, and latency by every runtime that is there."""
 
-import copy
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -25,6 +24,7 @@ from ..export import (
     stored_bytes,
 )
 from ..layers import RankConfiguration, network_cost
+from ..networks import with_linear_layers
 from ..progressive import FLOAT32, judged, outputs_of
 from ..records import Latency, Measurement, RankFile, require_fit
 from ..study import StudyFile
@@ -174,7 +174,7 @@ def latencies(
 ) -> dict[tuple[str, str], tuple[Latency, ...]]:
     """By network and runtime, all in turn on one device: the study's for a file that PyTorch runs, else the CPU."""
     device = subject.device if opened.runtime == PYTORCH else CPU
-    dense = copy.deepcopy(subject.network).to(device)
+    dense = with_linear_layers(subject.network).to(device)
     networks: dict[tuple[str, str], Network] = {("dense", PYTORCH): dense, (name, opened.runtime): opened.network}
     example = subject.splits.train.example().to(device)
     modules = {of: n for (of, runtime), n in networks.items() if runtime == PYTORCH and device == CPU}

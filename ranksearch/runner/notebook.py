@@ -213,6 +213,7 @@ def search(
             task=task,
             include=study.ranks.include,
             exclude=study.ranks.exclude,
+            flattened=study.ranks.flattened,
             device=torch_device(device),
             precision=precision,
             reestimate=study.data.reestimate,

@@ -153,7 +153,9 @@ def open_session(
     """
     ledger = ledger or Ledger(open_storage(study.storage_url), study.name)
     artifacts = Artifacts.of(study)
-    earlier = ledger.record if ledger.exists else None
+    earlier, now = ledger.record if ledger.exists else None, settings(study)
+    if earlier:  # a changed setting is told by its name, before it leads to layers that the study has no bases of
+        require_same(study.name, fingerprint(earlier.settings, {}), fingerprint(now, {}), earlier.settings, now)
     make = subject or (lambda precision: study_subject(study, device=device, precision=precision))
     made = make(earlier.machine.precision if earlier else None)
     require_attainable(study, made)
@@ -164,7 +166,7 @@ def open_session(
     variables = Variables(study, made.spec, allocate, len(made.splits.train))
     session = Session(study, made, bases, variables, ledger, artifacts, NetworkStore(artifacts))
     if earlier:
-        require_same(study.name, earlier.fingerprint, session.fingerprint, earlier.settings, settings(study))
+        require_same(study.name, earlier.fingerprint, session.fingerprint, earlier.settings, now)
         require_same_network(earlier, made)
         if study.search.compares_latency:
             require_same_kind(earlier, made)

@@ -16,12 +16,14 @@ from torch import nn
 
 from ..decomposition import NestedBases
 from ..errors import DataError, DenseAccuracyError
-from ..layers import Basis, NetworkSpec
+from ..layers import Basis, Flattened, NetworkSpec
 from ..networks import (
     Examples,
     Splits,
     concatenate,
+    flattened_layers,
     load_weights,
+    take_as_kernels,
     walk,
     weights_fingerprint,
 )
@@ -165,6 +167,7 @@ def study_subject(
         splits,
         include=study.ranks.include,
         exclude=study.ranks.exclude,
+        flattened=study.ranks.flattened,
         device=chosen,
         precision=precision,
         reestimate=study.data.reestimate,
@@ -180,6 +183,7 @@ def make_subject(
     task: Task = CLASSIFICATION,
     include: tuple[str, ...] = ("*",),
     exclude: tuple[str, ...] = (),
+    flattened: Flattened = "linear",
     device: torch.device,
     precision: str | None = None,
     reestimate: int = 2000,
@@ -188,7 +192,11 @@ def make_subject(
 ) -> Subject:
     """Walks the network, chooses the precision and measures the dense network on the search split."""
     network = copy.deepcopy(network).to(device).eval()  # the user's own stays where and as it is
-    spec = walk(network, splits.train.example().to(device), include, exclude)
+    example = splits.train.example().to(device)
+    spec = walk(network, example, include, exclude)
+    if flattened == "kernel":
+        network = take_as_kernels(network, flattened_layers(network, spec, example)).eval()
+        spec = walk(network, example, include, exclude)
     chosen = Precision.parse(precision) if precision else probe(network, splits.train, task, device)
     outputs = predict(network, splits.search, precision=chosen, device=device)
     accuracy = task.score(outputs, splits.search.targets)

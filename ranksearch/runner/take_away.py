@@ -34,6 +34,7 @@ def rank_file(study: StudyRecord, number: int, record: TrialRecord, selection: s
         schedule=record.schedule,
         recipe=record.recipe,
         form=record.form,
+        flattened=study.network.flattened,
         objectives=objectives(record.plain, record.pivoted)
         | ({"latency_ratio": record.latency.ratio} if record.latency else {}),
         measured=record.measured,

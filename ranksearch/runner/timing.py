@@ -8,6 +8,7 @@ from torch import nn
 
 from ..errors import StudyChangedError
 from ..export import compare_latency
+from ..networks import with_linear_layers
 from ..records import LatencyComparison, StudyRecord
 from ..study import LatencySection
 from .subject import Subject
@@ -17,7 +18,8 @@ def time_beside_dense(subject: Subject, network: nn.Module, how: LatencySection)
     """Both networks in turn on one training image, repeated to a batch; float32, the device of the study."""
     example = subject.splits.train.example().to(subject.device)
     with threads(how.threads):
-        timed = compare_latency({"compressed": network, "dense": subject.network}, example, (how.batch,), how.rounds)
+        networks = {"compressed": network, "dense": with_linear_layers(subject.network)}
+        timed = compare_latency(networks, example, (how.batch,), how.rounds)
     return LatencyComparison(timed["compressed"][0], timed["dense"][0], how.threads)
 
 

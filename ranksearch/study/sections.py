@@ -8,7 +8,7 @@ import msgspec
 from msgspec import Meta
 
 from ..errors import StudyFileError
-from ..layers import Basis
+from ..layers import Basis, Flattened
 from ..pareto import Box
 from ..records import DecaySchedule, PublishedPoint, Recipe
 from ..records.recipe import Optimizer
@@ -108,6 +108,8 @@ class RanksSection(msgspec.Struct, frozen=True, kw_only=True):
             training images; ``"activations+gradients"``, that weighted by the loss's gradients.
         form: whose parameters are counted and exported.
         include, exclude: globs over layer names.
+        flattened: a linear layer right after a flatten is compressed as a matrix, ``"linear"``, or as a ``"kernel"``
+            (C_out, C, H, W), with a rank for its channels.
         multiple_of: ranks become multiples of it, for hardware.
         distortion: what an allocation sums over the layers, by name (:data:`ranksearch.allocation.DISTORTIONS`).
     """
@@ -119,6 +121,7 @@ class RanksSection(msgspec.Struct, frozen=True, kw_only=True):
     form: Literal["plain", "pivoted"] = "pivoted"
     include: tuple[str, ...] = ("*",)
     exclude: tuple[str, ...] = ()
+    flattened: Flattened = "linear"
     multiple_of: Count = 1
     distortion: Literal["relative", "log", "weighted-log", "absolute"] = "weighted-log"
 

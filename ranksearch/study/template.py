@@ -47,6 +47,7 @@ basis = "activations+gradients"
 form = "pivoted"   # whose parameters are counted and exported; "plain" stores 14–19 % more
 include = ["*"]   # globs over layer names, as `ranksearch layers` lists them
 exclude = []
+flattened = "linear"   # a linear layer after a flatten: a matrix; or "kernel": C_out×C×H×W, ranks for its channels
 multiple_of = 1   # of ranks, for hardware: 8, say
 # What an allocation sums: "log", −log(1 − relative distortion); "weighted-log", that times √(the layer's total) where
 # totals are in units of the loss; relative; absolute

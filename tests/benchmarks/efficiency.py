@@ -3,8 +3,9 @@
     python tests/benchmarks/efficiency.py run STUDY.toml --arms nsga2-20 tpe ours --trials 100 --seeds 5 --folder FOLDER
     python tests/benchmarks/efficiency.py table FOLDER --rival nsga2-20 --parquet FILE --figure PAGE.html
 
-``run`` makes one study per arm, number of trials and seed, or resumes it; a finished one is read back. All arms share
-the study file's network, splits, box, count of parameters and training recipe; ``--images`` shortens the trials of all.
+``run`` makes one study per arm, number of trials and seed, or resumes it; what a Parquet file in FOLDER holds is not
+run again: copy the records of a report there to add seeds to them. All arms share the study file's network, splits,
+box, count of parameters and training recipe; ``--images`` shortens the trials of all.
 Seconds are of one core where the command is (``--cpus 1``, two side by side).
 Whatever an arm needs before its first trial is counted: calibration, shared training, screen. ``table`` prints each
 arm's hypervolume and what it took to reach what the rival has in the end.
@@ -31,6 +32,8 @@ from ranksearch.runner.search import search_study
 from ranksearch.runner.subject import Subject, study_subject
 from ranksearch.runner.threads import use_cores
 from ranksearch.study import StudyFile, read_study
+
+RUN = ["study", "arm", "budget", "seed"]  # what tells one run from another
 
 Changes = Mapping[str, Mapping[str, Any]]
 
@@ -117,23 +120,30 @@ def rows_of(history: StudyHistory, name: str, arm: str, trials: int, seed: int, 
     )
 
 
+def records_in(folder: Path) -> pd.DataFrame:
+    """What was run, in this session or another."""
+    files = [pd.read_parquet(path) for path in folder.glob("*.parquet")]
+    return pd.concat(files, ignore_index=True) if files else pd.DataFrame(columns=RUN)
+
+
 def run(options: argparse.Namespace) -> None:
     """Every arm asked for, seed by seed, so that an interrupted run has all arms of the first seeds."""
     if options.cpus:
         use_cores(options.cpus)
     options.folder.mkdir(parents=True, exist_ok=True)
     source, calibrated = read_study(options.study), {}
+    held = set(records_in(options.folder)[RUN].itertuples(index=False, name=None))
     for seed in range(options.first, options.first + options.seeds):
         for arm in options.arms:
             study = arm_study(source, arm, options.trials, seed, options.images, options.folder)
-            path, basis = options.folder / f"{study.name}.parquet", study.ranks.basis
-            if path.exists():
+            if (source.name, arm, options.trials, seed) in held:
                 continue
+            basis = study.ranks.basis
             if basis not in calibrated:
                 calibrated[basis] = calibration(study_subject(study), basis)
             history = search_study(study, console=Console(quiet=not options.verbose))
             rows = rows_of(history, source.name, arm, options.trials, seed, calibrated[basis])
-            rows.to_parquet(path)
+            rows.to_parquet(options.folder / f"{study.name}.parquet")
             last = rows.iloc[-1]
             print(
                 f"{study.name}: hypervolume {last['hypervolume']:.4f} after {last['images']:,} images, "
@@ -186,7 +196,7 @@ def print_table(every: pd.DataFrame, rival: str) -> None:
 def show(options: argparse.Namespace) -> None:
     """The table, the raw records in one file, the picture: medians over the seeds, trial by trial."""
     order = {arm: place for place, arm in enumerate(ARMS)}
-    every = pd.concat([pd.read_parquet(path) for path in options.folder.glob("*.parquet")], ignore_index=True)
+    every = records_in(options.folder)
     every["place"] = every["arm"].map(order)
     every = every.sort_values(["study", "place", "budget", "seed", "trial"]).drop(columns="place")
     print_table(every, options.rival)

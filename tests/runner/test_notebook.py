@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 import ranksearch
 from ranksearch.errors import DataError, RanksearchError, StudyChangedError
+from ranksearch.layers import Tucker2
 from ranksearch.records import RankFile
 from ranksearch.runner.notebook import Study
 from ranksearch.runner.worker import RepeatedFailureError
@@ -71,6 +72,22 @@ def test_own_loss_and_metric_from_search_to_a_network(regression: Any, tmp_path:
 
     with pytest.raises(StudyChangedError, match=r"training\.images 256 → 512"):
         run(regression, tmp_path, 5, training={"images": 512, "batch": 64})
+
+
+def test_a_flattened_layer_as_a_kernel_goes_all_the_way_to_the_users_class(regression: Any, tmp_path: Path) -> None:
+    network, _, (inputs, _) = regression
+    study = run(regression, tmp_path, 2, ranks={"flattened": "kernel"})
+    (path,) = study.export(tmp_path / "ranks.json", select="smallest")
+    ranks = RankFile.read(path)
+    assert ranks.flattened == {"3": (12, 8, 8)}
+    assert isinstance(ranks.configuration["3.kernel"], Tucker2)
+    (stored,) = study.export(tmp_path / "small.safetensors", select="smallest", to="safetensors")
+    loaded = ranksearch.load(network, stored)
+    assert isinstance(network[3], nn.Linear)
+    assert torch.equal(loaded(inputs), study.network("smallest")(inputs))
+    assert len(study.finetune("smallest", epochs=1)) == 2  # and the dense control
+    with pytest.raises(StudyChangedError, match=r"ranks\.flattened kernel → linear"):
+        run(regression, tmp_path, 3)
 
 
 def test_a_metric_that_is_no_number_fails_its_trial_only(regression: Any, tmp_path: Path) -> None:
