@@ -20,6 +20,7 @@ from typing import Any
 import optuna
 import pandas as pd
 from curves import line_of, write_page
+from held import held, records_in
 from rich.console import Console
 from variants import variant
 
@@ -33,7 +34,7 @@ from ranksearch.runner.subject import Subject, study_subject
 from ranksearch.runner.threads import use_cores
 from ranksearch.study import StudyFile, read_study
 
-RUN = ["study", "arm", "budget", "seed"]  # what tells one run from another
+RUN = ("study", "arm", "budget", "seed")  # what tells one run from another
 
 Changes = Mapping[str, Mapping[str, Any]]
 
@@ -68,6 +69,7 @@ ARMS: dict[str, Changes] = {
     "no-decay": {"schedule": {"shape": "none"}},
     "no-distillation": {"training": {"distillation": 0.0}},
     "early-stopping": {"search": {"stop": "neighbours"}},
+    "more-closed-form": {"search": {"closed_form": 12}},
     "closed-form": {"screen": NO_SCREEN, "training": {"init": "decomposition"}},  # and as many of it as trials
     "closed-form-elastic": {"screen": NO_SCREEN},
 }
@@ -120,23 +122,17 @@ def rows_of(history: StudyHistory, name: str, arm: str, trials: int, seed: int, 
     )
 
 
-def records_in(folder: Path) -> pd.DataFrame:
-    """What was run, in this session or another."""
-    files = [pd.read_parquet(path) for path in folder.glob("*.parquet")]
-    return pd.concat(files, ignore_index=True) if files else pd.DataFrame(columns=RUN)
-
-
 def run(options: argparse.Namespace) -> None:
     """Every arm asked for, seed by seed, so that an interrupted run has all arms of the first seeds."""
     if options.cpus:
         use_cores(options.cpus)
     options.folder.mkdir(parents=True, exist_ok=True)
     source, calibrated = read_study(options.study), {}
-    held = set(records_in(options.folder)[RUN].itertuples(index=False, name=None))
+    made = held(options.folder, RUN)
     for seed in range(options.first, options.first + options.seeds):
         for arm in options.arms:
             study = arm_study(source, arm, options.trials, seed, options.images, options.folder)
-            if (source.name, arm, options.trials, seed) in held:
+            if (source.name, arm, options.trials, seed) in made:
                 continue
             basis = study.ranks.basis
             if basis not in calibrated:

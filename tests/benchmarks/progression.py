@@ -1,11 +1,11 @@
 """When does progression pay? Fine-tunings that differ in decay, start, budget, ratio, in what learns, and nothing else.
 
     RANKSEARCH_DATA=… python tests/benchmarks/progression.py run STUDY.toml GRID --folder FOLDER [--seeds 2] [--cpus 1]
-    python tests/benchmarks/progression.py table FOLDER/GRID-STUDY.jsonl [--parquet FILE]
+    python tests/benchmarks/progression.py table FOLDER [--parquet FILE] [--figure PAGE.html]
 
 Ranks are the closed form's. Everything that a cell does not name is the study file's, ranges at their default. The
-elastic adapter, where a cell starts from it, is trained once, by ``--elastic-steps``. A cell is a line of
-FOLDER/GRID-STUDY.jsonl; what stands there is not run again. Accuracy on the search split decides; test stands beside.
+elastic adapter, where a cell starts from it, is trained once, by ``--elastic-steps``. A cell is a Parquet file in
+FOLDER; what one holds is not run again. Accuracy on the search split decides; test stands beside.
 Without a GPU, a cell's memory is how far its process grew: true of the first cell of a process only.
 """
 
@@ -13,9 +13,12 @@ import argparse
 import itertools
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import msgspec
 import pandas as pd
+from curves import line_of, write_page
+from held import held, records_in
 from msgspec.structs import asdict, replace
 from rich.console import Console
 from variants import variant
@@ -23,6 +26,7 @@ from variants import variant
 from ranksearch.records import NO_DECAY, DecaySchedule
 from ranksearch.records.recipe import LEARN, Init, Learn
 from ranksearch.records.schedule import FADES, ORDERS
+from ranksearch.report.canvas import canvas
 from ranksearch.runner.elastic_stage import elastic_stage
 from ranksearch.runner.founding import join_study
 from ranksearch.runner.session import Session
@@ -45,22 +49,6 @@ class Cell(msgspec.Struct, frozen=True, kw_only=True):
     learn: Learn = "adapters+norm"
     distillation: float = 0.9
     seed: int = 0
-
-
-class Row(msgspec.Struct, frozen=True, kw_only=True):
-    """What a cell reached, and what it cost: MiB, seconds of the whole trial and of a step."""
-
-    study: str
-    cell: Cell
-    compression_ratio: float
-    search: float
-    test: float
-    distance: float | None
-    seconds: float
-    seconds_per_step: float
-    trainable_params: int
-    peak_memory: float
-    machine: str
 
 
 def source() -> Iterator[Cell]:
@@ -88,6 +76,10 @@ def what_learns() -> Iterator[Cell]:
         yield Cell(ratio=ratio, images=64_000, schedule=schedule, learn=learn)
 
 
+DECAY = ("shape", "fade", "end", "order")
+CELL = ("ratio", "images", "init", "learn", "distillation", "seed", *DECAY)  # as `columns` has them
+CONDITIONS = ["study", "images", "ratio", "init", "learn", "distillation"]
+
 GRIDS = {"source": source, "every": every, "learn": what_learns}
 
 
@@ -97,33 +89,33 @@ def grid_study(given: StudyFile, folder: Path, elastic_steps: int) -> StudyFile:
     return variant(given, f"{given.name}-progression", folder, changes)
 
 
-def run_cell(session: Session, cell: Cell) -> Row:
+def columns(cell: Cell) -> dict[str, Any]:
+    """A cell as a row has it."""
+    settings = {name: value for name, value in asdict(cell).items() if name != "schedule"}
+    return settings | asdict(cell.schedule)
+
+
+def run_cell(session: Session, cell: Cell) -> dict[str, Any]:
+    """One row: what a cell reached on either split, and what it cost: MiB, seconds of the whole trial and of a step."""
     configuration = session.variables.allocate(cell.ratio, {}, {})
     _, recipe = session.variables.default_training()
-    recipe = replace(
-        recipe, images=cell.images, init=cell.init, learn=cell.learn, distillation=cell.distillation
-    )  # fmt: skip
+    recipe = replace(recipe, images=cell.images, init=cell.init, learn=cell.learn, distillation=cell.distillation)
     network, bases = session.start(cell.init)
     plan = Plan(configuration, cell.schedule, recipe, cell.seed, origin="benchmark")
     compressed, record = run_trial(session.subject, bases, plan, session.form, network=network)
     test = measured(session.subject, session.subject.final_stage, compressed).accuracy if compressed else 0.0
-    return Row(
-        study=session.study.name.removesuffix("-progression"),
-        cell=cell,
-        compression_ratio=record.counted.compression_ratio,
-        search=record.measured.accuracy,
-        test=test,
-        distance=record.measured.distance,
-        seconds=record.cost.seconds,
-        seconds_per_step=record.cost.seconds_per_step,
-        trainable_params=record.cost.trainable_params,
-        peak_memory=record.cost.peak_memory,
-        machine=f"{record.machine.processor}, {record.machine.threads} threads, {record.machine.precision}",
-    )
-
-
-def read(path: Path) -> list[Row]:
-    return [msgspec.json.decode(line, type=Row) for line in path.read_bytes().splitlines()] if path.exists() else []
+    machine = record.machine
+    return columns(cell) | {
+        "compression_ratio": record.counted.compression_ratio,
+        "search": record.measured.accuracy,
+        "test": test,
+        "distance": record.measured.distance,
+        "seconds": record.cost.seconds,
+        "seconds_per_step": record.cost.seconds_per_step,
+        "trainable_params": record.cost.trainable_params,
+        "peak_memory": record.cost.peak_memory,
+        "machine": f"{machine.processor}, {machine.threads} threads, {machine.precision}",
+    }
 
 
 def run(options: argparse.Namespace) -> None:
@@ -131,49 +123,76 @@ def run(options: argparse.Namespace) -> None:
         use_cores(options.cpus)
     options.folder.mkdir(parents=True, exist_ok=True)
     given = read_study(options.study)
-    path = options.folder / f"{options.grid}-{given.name}.jsonl"
-    cells = [replace(c, seed=s) for s in range(options.seeds) for c in GRIDS[options.grid]()]
-    todo = [cell for cell in cells if cell not in {row.cell for row in read(path)}]
+    made = held(options.folder, ("study", *CELL))
+    seeds = range(options.first, options.first + options.seeds)
+    cells = [replace(cell, seed=seed) for seed in seeds for cell in GRIDS[options.grid]()]
+    todo = [cell for cell in cells if (given.name, *columns(cell).values()) not in made]
     session = join_study(grid_study(given, options.folder, options.elastic_steps))
     if any(cell.init == "elastic" for cell in todo):
         elastic_stage(session, Console())
     for place, cell in enumerate(todo[: options.cells]):
-        row = run_cell(session, cell)
-        with path.open("ab") as file:
-            file.write(msgspec.json.encode(row) + b"\n")
-        print(f"{place + 1}/{len(todo)} {cell}: search {row.search:.2%}, test {row.test:.2%}", flush=True)
+        row = {"study": given.name, "grid": options.grid} | run_cell(session, cell)
+        name = "-".join(str(value) for value in (given.name, *columns(cell).values()))
+        pd.DataFrame([row]).to_parquet(options.folder / f"{name}.parquet", index=False)
+        print(f"{place + 1}/{len(todo)} {cell}: search {row['search']:.2%}, test {row['test']:.2%}", flush=True)
+
+
+def means_of(rows: pd.DataFrame) -> pd.DataFrame:
+    """Means over the seeds, and by how many points each decay is better than none, seed by seed."""
+    rows = rows.sort_values(["study", "images", "ratio", "init", "learn", "distillation", "shape", "seed"])
+    none = rows[rows["shape"] == "none"].set_index([*CONDITIONS, "seed"])["search"]
+    at = pd.MultiIndex.from_frame(rows[[*CONDITIONS, "seed"]])
+    rows = rows.assign(gain=100 * (rows["search"] - none.reindex(at).to_numpy()))
+    means = rows.groupby([*CONDITIONS, *DECAY], sort=False).agg(
+        seeds=("seed", "count"), search=("search", "mean"), test=("test", "mean"), gain=("gain", "mean"),
+        spread=("gain", "std"), seconds=("seconds", "mean"), peak_memory=("peak_memory", "mean"),
+        trainable_params=("trainable_params", "mean"),
+    )  # fmt: skip
+    return means.reset_index()
+
+
+def decay_words(row: Any) -> str:
+    return "none" if row.shape == "none" else f"{row.shape}, {row.fade}, to {row.end:g}, {row.order}"
 
 
 def table(options: argparse.Namespace) -> None:
-    """Means over the seeds, and each decay's difference from none under the same conditions."""
-    rows = pd.DataFrame(
-        asdict(row.cell.schedule) | {k: v for k, v in asdict(row.cell).items() if k != "schedule"} | asdict(row)
-        for path in options.records
-        for row in read(path)
-    ).drop(columns="cell")
-    conditions = ["study", "images", "ratio", "init", "learn", "distillation"]
-    keys = [*conditions, "shape", "fade", "end", "order"]
-    means = rows.groupby(keys, sort=False).agg(
-        seeds=("seed", "count"), search=("search", "mean"), test=("test", "mean"), spread=("search", "std"),
-        seconds=("seconds", "mean"), peak_memory=("peak_memory", "mean"), trainable_params=("trainable_params", "mean"),
-    ).reset_index()  # fmt: skip
-    none = means[means["shape"] == "none"].set_index(conditions)["search"]
+    """The means, the raw records in one file, the picture: what each decay gains, condition by condition."""
+    rows = records_in(options.folder)
+    means = means_of(rows)
     print(
-        "| study | images | ratio | start | learns | distillation | decay | seeds | search | gain over none | test | "
-        "seconds | MiB | trainable |\n|" + "---|" * 14
+        "| study | images | ratio | start | learns | distillation | decay | seeds | search | gain over none, paired | "
+        "test | seconds | MiB | trainable |\n|" + "---|" * 14
     )
     for row in means.itertuples():
-        at = tuple(getattr(row, name) for name in conditions)
-        decay = "none" if row.shape == "none" else f"{row.shape}, {row.fade}, to {row.end:g}, {row.order}"
-        gain = f"{100 * (row.search - none[at]):+.2f}" if at in none.index and row.shape != "none" else ""
+        gain = "" if row.shape == "none" else f"{row.gain:+.2f}" + (f" ± {row.spread:.2f}" if row.seeds > 1 else "")
         print(
             f"| {row.study} | {row.images:,} | {row.ratio:g}× | {row.init} | {row.learn} | {row.distillation:g} | "
-            f"{decay} | {row.seeds} | {row.search:.2%} | {gain} | {row.test:.2%} | {row.seconds:.0f} | "
+            f"{decay_words(row)} | {row.seeds} | {row.search:.2%} | {gain} | {row.test:.2%} | {row.seconds:.0f} | "
             f"{row.peak_memory:.0f} | {row.trainable_params:,.0f} |"
         )
     if options.parquet:
         options.parquet.parent.mkdir(parents=True, exist_ok=True)
         rows.to_parquet(options.parquet, index=False)
+    if options.figure:
+        write_gains(options.figure, means[means["shape"] != "none"])
+
+
+def write_gains(path: Path, means: pd.DataFrame) -> None:
+    """A page with one marker per decay and condition."""
+    named = [name for name in CONDITIONS if len(set(means[name])) > 1]
+    words = {"images": "{:,} images", "ratio": "{:g}×", "distillation": "distillation {:g}"}
+    figure = canvas("", "points of search accuracy over no decay")
+    means = means.assign(decay=[decay_words(row) for row in means.itertuples()])
+    for place, (decay, of) in enumerate(means.groupby("decay", sort=False)):
+        x = [
+            "<br>".join(words.get(name, "{}").format(value) for name, value in zip(named, values, strict=True))
+            for values in of[named].itertuples(index=False)
+        ]
+        error = {"type": "data", "array": of["spread"].fillna(0), "thickness": 1}
+        marker = {"color": line_of(place)["color"], "size": 9}
+        figure.add_scatter(x=x, y=of["gain"], error_y=error, name=decay, mode="markers", marker=marker)
+    figure.add_hline(y=0)
+    write_page(path, figure)
 
 
 def main() -> None:
@@ -184,13 +203,15 @@ def main() -> None:
     runs.add_argument("grid", choices=GRIDS)
     runs.add_argument("--folder", type=Path, required=True)
     runs.add_argument("--seeds", type=int, default=2)
+    runs.add_argument("--first", type=int, default=0, help="seed")
     runs.add_argument("--elastic-steps", type=int, default=2000)
     runs.add_argument("--cells", type=int, help="at most; 1, again and again, measures the memory of each")
     runs.add_argument("--cpus", type=int)
     runs.set_defaults(does=run)
     tables = commands.add_parser("table")
-    tables.add_argument("records", type=Path, nargs="+")
+    tables.add_argument("folder", type=Path)
     tables.add_argument("--parquet", type=Path)
+    tables.add_argument("--figure", type=Path)
     tables.set_defaults(does=table)
     options = parser.parse_args()
     options.does(options)
