@@ -57,8 +57,8 @@ def _screen(session: Session, console: Console, seconds: float) -> None:
         best = spread(front_of(session, books.candidates(stage)), HANDED_ON)
         first = [c.values for c in best] + [values for values in first if values not in [c.values for c in best]]
     chosen = spread(_unqueued(session, front_of(session, books.candidates(stage))), min(places, free_places(session)))
-    for candidate in chosen:
-        session.ledger.enqueue(candidate.values, "screen")
+    for candidate in chosen:  # looked at untrained, it says nothing of learning rate and decay
+        session.ledger.enqueue(session.variables.with_default_training(candidate.values), "screen")
     books.close(len(chosen))
     every = books.candidates()
     console.print(

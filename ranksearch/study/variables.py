@@ -136,6 +136,10 @@ class Variables:
         values = self.default_values(ratio)
         return {name: values[name] for name in self.rank_space()}
 
+    def with_default_training(self, values: Values) -> Values:
+        """Values of the rank variables, and hyper-parameters at their defaults."""
+        return values | self._hyper({})
+
     def seeds(self, ratios: Iterable[float]) -> list[Values]:
         """Values to enqueue before anything is sampled: the closed-form front at ``ratios``."""
         return [self.default_values(ratio) for ratio in ratios]

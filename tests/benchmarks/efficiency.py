@@ -200,16 +200,29 @@ def show(options: argparse.Namespace) -> None:
         options.parquet.parent.mkdir(parents=True, exist_ok=True)
         every.to_parquet(options.parquet, index=False)
     if options.figure:
-        titles = {"images": "training images", "seconds": "seconds of one core", "trial": "trials"}
-        figure = canvas(titles[options.over], "hypervolume")
-        for place, ((arm, budget), rows) in enumerate(every.groupby(["arm", "budget"], sort=False)):
-            middle = rows.assign(place=rows["trial"]).groupby("place")[[*titles, "hypervolume"]].median()
-            line = line_of(place) | {"shape": "hv"}
-            figure.add_scatter(
-                x=middle[options.over], y=middle["hypervolume"], name=f"{arm}, {budget} trials", mode="lines", line=line
-            )
-        figure.update_xaxes(type="log")
-        write_page(options.figure, figure)
+        write_curves_by_study(options.figure, every[every["arm"].isin(options.draw or ARMS)], options.over)
+
+
+def write_curves_by_study(path: Path, every: pd.DataFrame, over: str) -> None:
+    """A page with one panel per study and one curve per arm: its most trials, medians over the seeds."""
+    titles = {"images": "training images", "seconds": "seconds of one core", "trial": "trials"}
+    figure, studies = canvas("", ""), list(dict.fromkeys(every["study"]))
+    axis = figure.layout.xaxis.to_plotly_json()
+    figure.set_subplots(1, len(studies), subplot_titles=studies, horizontal_spacing=0.05)
+    figure.update_xaxes(axis | {"type": "log", "title": axis["title"] | {"text": titles[over]}})
+    figure.update_yaxes(axis | {"rangemode": "tozero", "title": axis["title"] | {"text": ""}})
+    figure.update_yaxes(title_text="hypervolume", col=1)
+    figure.update_layout(margin={"t": 40})
+    places = {arm: place for place, arm in enumerate(dict.fromkeys(every["arm"]))}
+    for (study, arm), rows in every.groupby(["study", "arm"], sort=False):
+        middle = rows[rows["budget"] == rows["budget"].max()].groupby("trial").median(numeric_only=True)
+        shown = not any(trace.name == arm for trace in figure.data)
+        figure.add_scatter(
+            x=middle.index if over == "trial" else middle[over], y=middle["hypervolume"], name=arm, legendgroup=arm,
+            showlegend=shown, mode="lines", line=line_of(places[arm]) | {"shape": "hv"}, row=1,
+            col=1 + studies.index(study),
+        )  # fmt: skip
+    write_page(path, figure)
 
 
 def main() -> None:
@@ -231,6 +244,7 @@ def main() -> None:
     tables.add_argument("--rival", choices=ARMS, required=True, metavar="ARM")
     tables.add_argument("--parquet", type=Path)
     tables.add_argument("--figure", type=Path)
+    tables.add_argument("--draw", nargs="+", choices=ARMS, metavar="ARM", help="in the figure; all unless given")
     tables.add_argument("--over", choices=["images", "seconds", "trial"], default="images", help="of the figure")
     tables.set_defaults(does=show)
     options = parser.parse_args()

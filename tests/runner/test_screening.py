@@ -73,7 +73,7 @@ def test_candidates_are_exactly_as_many_and_the_closed_form_comes_first(founded:
 
 
 @pytest.mark.parametrize("space", ["allocated", "direct"])
-def test_it_queues_ranks_and_leaves_training_to_the_sampler(founded: Callable[..., Session], space: str) -> None:
+def test_it_queues_ranks_with_training_at_its_defaults(founded: Callable[..., Session], space: str) -> None:
     session = founded(ranks={"space": space})
     screen_stage(session, QUIET)
     waiting = session.ledger.study().get_trials(deepcopy=False)
@@ -84,12 +84,13 @@ def test_it_queues_ranks_and_leaves_training_to_the_sampler(founded: Callable[..
     every = [c.objectives for c in by_values.values() if 1.5 <= c.compression_ratio <= 6]
     for trial in queued:
         values = trial.system_attrs["fixed_params"]
-        assert set(values) == set(session.variables.rank_space())
-        chosen = by_values[tuple(values.items())]
+        assert set(values) == set(session.variables.space())
+        assert values == session.variables.with_default_training(values)
+        chosen = by_values[tuple((name, values[name]) for name in session.variables.rank_space())]
         assert not any(dominates(other, chosen.objectives) for other in every)
 
 
-def test_trials_run_from_it_with_sampled_training_and_say_what_the_stages_said(
+def test_trials_run_from_it_with_default_training_and_say_what_the_stages_said(
     write: Write, ranksearch: Callable[..., Any], history_of: Callable[[Path], StudyHistory]
 ) -> None:
     path = write(
@@ -106,7 +107,9 @@ def test_trials_run_from_it_with_sampled_training_and_say_what_the_stages_said(
     screened = [r for r in trials if r.origin == "screen"]
     known = {c.configuration.digest: c for c in open_session(opened_file(path, {})).ledger.screen.candidates()}
     assert 1 < len(screened) <= 4
-    assert len({r.recipe.lr for r in screened}) == len(screened)  # drawn, not at their default
+    drawn = [r for r in trials if r.origin == "sampler"]
+    assert {r.recipe.lr for r in screened} == {r.recipe.lr for r in trials if r.origin == "closed form"}
+    assert len({r.recipe.lr for r in drawn}) == len(drawn) > 1
     for record in screened:
         said = known[record.configuration.digest]
         assert record.stages["untrained"].distance == pytest.approx(said.distance, rel=1e-4, abs=1e-6)
