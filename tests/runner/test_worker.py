@@ -44,7 +44,9 @@ class Meddling(Display):
 
 def test_what_diverges_is_told_and_the_study_goes_on(write: Command, ranksearch: Command, history_of: Read) -> None:
     # six from the closed form, at 0.02
-    path = write(training={"images": 128, "lr": [0.02, 1e30]}, search={"trials": 10, "sampler": "random"})
+    path = write(
+        training={"images": 128, "lr": [0.02, 1e30]}, search={"trials": 10, "sampler": "random"}, screen={"share": 0.0}
+    )
     left = ranksearch("search", path)
     assert (left.code, left.err) == (0, "")
     history = history_of(path)
