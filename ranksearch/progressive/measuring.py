@@ -13,6 +13,7 @@ from torch.nn.modules.batchnorm import _BatchNorm, _NormBase
 from ..errors import DataError, NetworkError, NonFiniteError
 from ..networks import Examples
 from ..records import Measurement
+from ..records.recipe import Augment
 from .determinism import isolated_generators
 from .precision import FLOAT32, Precision
 from .surgery import progressive_layers
@@ -27,28 +28,38 @@ def reestimate_batch_norm(
     train: Examples,
     images: int,
     *,
+    augment: Augment = "all",
     precision: Precision = FLOAT32,
     device: torch.device | str = "cpu",
 ) -> nn.Module:
     """A copy in evaluation mode, on ``device``, whose running statistics are cumulative averages over ``images``.
 
     Those of batch norm, and of instance norm where it tracks them. Only normalisation modules are in training mode
-    meanwhile, so dropout is off. The images are a fixed sample without augmentation (data sets are often sorted by
-    class, so the first ones would not do). A network without running statistics is copied as it is.
+    meanwhile, so dropout is off. The images are a fixed sample (data sets are often sorted by class, so the first
+    ones would not do), augmented as the network's training was: what a batch norm learnt to scale is batches with
+    crops' black borders, and statistics of other images cost a ResNet-20 three points. A network without running
+    statistics is copied as it is.
 
     Args:
         images: number of training images, at most all of them; at least 2, since one may have no variance.
+        augment: how much of ``train``'s augmentation the network was trained with, as in :class:`Recipe`.
 
     Raises:
         DataError: there is only one training image.
     """
     copied = copy.deepcopy(network).to(torch.device(device)).eval()
-    reestimate_in_place(copied, train, images, precision=precision, device=device)
+    reestimate_in_place(copied, train, images, augment=augment, precision=precision, device=device)
     return copied
 
 
 def reestimate_in_place(
-    network: nn.Module, train: Examples, images: int, *, precision: Precision, device: torch.device | str
+    network: nn.Module,
+    train: Examples,
+    images: int,
+    *,
+    augment: Augment,
+    precision: Precision,
+    device: torch.device | str,
 ) -> None:
     """As :func:`reestimate_batch_norm`, on ``network`` itself, which is in evaluation mode and on ``device``."""
     norms = [m for m in network.modules() if isinstance(m, _NormBase) and m.running_mean is not None]
@@ -63,7 +74,7 @@ def reestimate_in_place(
     images = min(max(images, 2), len(train))
     steps = -(-images // BATCH)
     with isolated_generators(device), torch.inference_mode():
-        batches = train.batches(images // steps, seed=ORDER_SEED, steps=steps, device=device)
+        batches = train.batches(images // steps, seed=ORDER_SEED, steps=steps, augment=augment, device=device)
         for step, (inputs, _) in enumerate(batches, 1):
             for norm in norms:  # the plain average over batches, which are of equal size; only batch norm knows "None"
                 norm.momentum = None if isinstance(norm, _BatchNorm) else 1 / step

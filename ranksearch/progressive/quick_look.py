@@ -18,6 +18,7 @@ from ..layers import Dense, RankConfiguration
 from ..networks import Examples
 from ..networks.substitution import substitute
 from ..records import Measurement
+from ..records.recipe import Augment
 from .adapter import ProgressiveLayer
 from .measuring import judged, outputs_of, reestimate_in_place
 from .precision import FLOAT32, Precision
@@ -33,6 +34,7 @@ class QuickLook:
         bases: by layer name; slices of an elastic adapter as well.
         dense: the dense layers by the same names.
         train: whose first ``images``, in a fixed order, batch norm is re-estimated on.
+        augment: how much of its augmentation ``network`` was trained with.
         measured: the images looked at; of ``split``.
         dense_outputs: of the dense network on them.
     """
@@ -42,6 +44,7 @@ class QuickLook:
     dense: Mapping[str, nn.Module]
     train: Examples
     images: int
+    augment: Augment
     measured: Examples
     dense_outputs: Tensor
     split: str
@@ -59,6 +62,7 @@ class QuickLook:
         measured: Examples,
         dense_outputs: Tensor,
         *,
+        augment: Augment = "all",
         split: str = "search",
         task: Task = CLASSIFICATION,
         precision: Precision = FLOAT32,
@@ -69,7 +73,7 @@ class QuickLook:
         copied = precision.place(copy.deepcopy(network), device).eval()
         dense = {name: copied.get_submodule(name) for name in bases}
         return cls(
-            copied, bases, dense, train, images, measured, dense_outputs, split, task, precision, device
+            copied, bases, dense, train, images, augment, measured, dense_outputs, split, task, precision, device
         )  # fmt: skip
 
     def __call__(self, configuration: RankConfiguration) -> Measurement:
@@ -80,7 +84,14 @@ class QuickLook:
         """
         self._install(configuration)
         try:
-            reestimate_in_place(self.network, self.train, self.images, precision=self.precision, device=self.device)
+            reestimate_in_place(
+                self.network,
+                self.train,
+                self.images,
+                augment=self.augment,
+                precision=self.precision,
+                device=self.device,
+            )
             outputs = outputs_of(self.network, self.measured, self.precision, self.device)
             return judged(outputs, self.measured, self.dense_outputs, self.task, self.split)
         except NonFiniteError:

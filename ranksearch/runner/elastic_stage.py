@@ -164,7 +164,7 @@ def study_slices(session: Session) -> Slices:
 
 def slice_measurement(session: Session, elastic: Elastic, configuration: RankConfiguration) -> Measurement:
     """A slice, without any step of its own, on the search split."""
-    return untrained_measurement(session, elastic.network, elastic.bases, configuration)
+    return untrained_measurement(session, elastic.network, elastic.bases, configuration, session.study.elastic.augment)
 
 
 def slice_point(session: Session, elastic: Elastic, configuration: RankConfiguration) -> ClosedFormPoint:

@@ -15,15 +15,17 @@ from ..layers import RankConfiguration, network_cost
 from ..pareto import farthest_first
 from ..progressive import attach, fine_tune
 from ..records import ClosedFormPoint, Measurement, StudyRecord
+from ..records.recipe import Augment
 from ..study import Ledger, Planned, StudyFile, open_storage, settings
 from .session import METHOD_VERSION, Session, open_session, store_bases
 from .subject import Subject
 from .tables import closed_form_line, layers_table, left_dense_table
-from .trial import untrained, useless
+from .trial import finished, measured, untrained, useless
 
 FIRST_FRONT = 6  # closed-form allocations that are measured untrained in the first minute
 BASELINE_RATIOS = 4  # ratios of every baseline that takes one
 PROBE_STEPS = 4  # timed to estimate the seconds of a trial
+NORM_LOSS = 0.01  # of the dense accuracy, above which re-estimated statistics are told not to fit
 SILENT = Console(quiet=True)
 
 
@@ -44,13 +46,13 @@ def join_study(
     def found() -> Session:
         session = open_session(study, device=device, subject=subject, ledger=ledger)
         introduce(session, console)
-        for sentence in session.subject.splits.protocol:
-            console.print(f"  {sentence}", highlight=False, soft_wrap=True, markup=False)
         console.print(layers_table(session.subject.spec, session.form))
         if session.subject.spec.left_dense:
             console.print(left_dense_table(session.subject.spec))
         console.print("A first front in closed form, untrained, batch norm re-estimated:", highlight=False)
-        found_study(session, lambda point: console.print(closed_form_line(point), highlight=False))
+        record = found_study(session, lambda point: console.print(closed_form_line(point), highlight=False))
+        for sentence in record.protocol:
+            console.print(f"  {sentence}", highlight=False, soft_wrap=True, markup=False)
         return session
 
     def waits() -> None:
@@ -107,7 +109,7 @@ def found_study(session: Session, on_point: Callable[[ClosedFormPoint], None] | 
             "search": len(subject.splits.search),
             "test": len(subject.splits.test) if subject.splits.test else 0,
         },
-        protocol=subject.splits.protocol,
+        protocol=(*subject.splits.protocol, *lost_by_norms(subject)),
         closed_form=tuple(points),
         machine=subject.machine,
         seconds_per_trial=seconds_of_trial(session, points[len(points) // 2], seconds_per_point),
@@ -124,6 +126,18 @@ def found_study(session: Session, on_point: Callable[[ClosedFormPoint], None] | 
     return session.ledger.record
 
 
+def lost_by_norms(subject: Subject) -> Iterator[str]:
+    """What is to be said where the dense network itself does not survive what every candidate undergoes."""
+    stage = subject.search_stage
+    found = measured(subject, stage, finished(subject, stage, subject.network, "plain"))
+    if (lost := subject.dense.accuracy - found.accuracy) > NORM_LOSS:
+        yield (
+            f"The dense network itself loses {100 * lost:.1f} points as its normalisation statistics are re-estimated "
+            f"on {subject.reestimate:,} training images, and every compressed one bears that: name in data.augment "
+            "what it was trained with, or raise data.reestimate."
+        )
+
+
 def ratios(session: Session, number: int) -> list[float]:
     """``number`` compression ratios over the study's box, equally spaced in log2."""
     return [float(r) for r in np.geomspace(*session.study.ranks.ratio, number)]
@@ -133,17 +147,21 @@ def closed_form(session: Session) -> Iterator[ClosedFormPoint]:
     """Rate–distortion allocations over the study's range, untrained, each measured in about a second."""
     for ratio in ratios(session, FIRST_FRONT):
         configuration = session.variables.allocate(ratio, {}, {})
-        measured = untrained_measurement(session, session.subject.network, session.bases, configuration)
+        found = untrained_measurement(session, session.subject.network, session.bases, configuration)
         cost = network_cost(session.subject.spec, configuration, session.form)
-        yield ClosedFormPoint(f"rate-distortion@{ratio:.2f}", configuration, cost.compression_ratio, measured)
+        yield ClosedFormPoint(f"rate-distortion@{ratio:.2f}", configuration, cost.compression_ratio, found)
 
 
 def untrained_measurement(
-    session: Session, network: nn.Module, bases: Mapping[str, Decomposition], configuration: RankConfiguration
+    session: Session,
+    network: nn.Module,
+    bases: Mapping[str, Decomposition],
+    configuration: RankConfiguration,
+    augment: Augment = "all",
 ) -> Measurement:
     """A configuration without a step of its own, on the search split: about a second."""
     try:
-        return untrained(session.subject, bases, configuration, session.form, network)[1]
+        return untrained(session.subject, bases, configuration, session.form, network, augment)[1]
     except NonFiniteError:
         return useless(session.subject.search_stage)
 

@@ -2,9 +2,12 @@
 
 from collections.abc import Mapping, Sequence
 
+from torch import nn
+
 from ..decomposition import Decomposition
 from ..progressive import Elastic, QuickLook
 from ..records import CheapStage
+from ..records.recipe import Augment
 from .subject import Subject
 
 
@@ -14,15 +17,18 @@ def quick_looks(
     elastic: Elastic | None,
     stages: Sequence[CheapStage],
     images: int,
+    augment: Augment = "all",
 ) -> dict[CheapStage, QuickLook]:
     """Quick looks by stage, ``"elastic"`` left out where there is no elastic adapter.
 
     Args:
         images: of the search split, about, evenly spaced; and as many training images for batch norm.
+        augment: how much of the data's augmentation ``elastic`` was trained with.
     """
-    looked_at = {"untrained": (subject.network, bases)}
+    looked_at: dict[str, tuple[nn.Module, Mapping[str, Decomposition], Augment]]
+    looked_at = {"untrained": (subject.network, bases, "all")}
     if elastic is not None:
-        looked_at["elastic"] = (elastic.network, elastic.bases)
+        looked_at["elastic"] = (elastic.network, elastic.bases, augment)
     found = [(stage, *looked_at[stage]) for stage in stages if stage in looked_at]
     if not found:
         return {}
@@ -35,10 +41,11 @@ def quick_looks(
             images,
             quick.measured,
             quick.dense_outputs,
+            augment=its_augment,
             split=quick.split,
             task=subject.task,
             precision=quick.precision,
             device=subject.device,
         )
-        for stage, network, its_bases in found
+        for stage, network, its_bases, its_augment in found
     }

@@ -25,7 +25,7 @@ from .timing import require_same_kind, time_beside_dense
 from .trial import Plan
 
 BASES = "bases.safetensors"
-METHOD_VERSION = 4  # of what turns a proposal into a measurement
+METHOD_VERSION = 5  # of what turns a proposal into a measurement
 
 
 @dataclass(frozen=True)
@@ -60,8 +60,8 @@ class Session:
     @cached_property
     def looks(self) -> dict[CheapStage, QuickLook]:
         """The study's cheap stages, made when first asked for."""
-        screen = self.study.screen
-        return quick_looks(self.subject, self.bases, self.elastic, screen.stages, screen.images)
+        screen, augment = self.study.screen, self.study.elastic.augment
+        return quick_looks(self.subject, self.bases, self.elastic, screen.stages, screen.images, augment)
 
     @property
     def timed(self) -> Callable[[nn.Module], LatencyComparison] | None:

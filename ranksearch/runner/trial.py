@@ -23,6 +23,7 @@ from ..records import (
     TrialRecord,
     trial_key,
 )
+from ..records.recipe import Augment
 from ..study import Stopped
 from .subject import Stage, Subject
 
@@ -108,12 +109,12 @@ def run_trial(
             precision=subject.precision,
             device=subject.device,
             milestones=MILESTONES if stage.split == "search" else (),
-            on_milestone=lambda partly: milestone_accuracy(subject, stage, partly),
+            on_milestone=lambda partly: milestone_accuracy(subject, stage, partly, plan.recipe.augment),
             checkpoint=checkpoint,
             on_step=stepped,
             progress=progress,
         )
-        compressed = finished(subject, stage, network, form)
+        compressed = finished(subject, stage, network, form, plan.recipe.augment)
         result = measured(subject, stage, compressed)
     except NonFiniteError as error:
         compressed, failure = None, str(error)
@@ -164,29 +165,35 @@ def untrained(
     configuration: RankConfiguration,
     form: Form,
     network: nn.Module | None = None,
+    augment: Augment = "all",
 ) -> tuple[nn.Module, Measurement]:
     """The truncated network as it is, batch norm re-estimated, and its measurement: about a second.
 
-    With ``network`` and ``bases`` of an elastic adapter, its slice without any step of its own.
+    With ``network``, ``bases`` and ``augment`` of an elastic adapter, its slice without any step of its own.
     """
     stage = subject.search_stage
     network = attach(network or subject.network, bases, configuration)
     set_decay(network, NO_DECAY, progress=0.0)
-    network = finished(subject, stage, network, form)
+    network = finished(subject, stage, network, form, augment)
     return network, measured(subject, stage, network)
 
 
-def milestone_accuracy(subject: Subject, stage: Stage, network: nn.Module) -> float:
+def milestone_accuracy(subject: Subject, stage: Stage, network: nn.Module, augment: Augment) -> float:
     """A quick look at a network in training: in the plain form, which computes the same and runs faster."""
     few = stage.sample(MILESTONE_IMAGES)
     quick = replace(subject, reestimate=MILESTONE_IMAGES // 2)
-    return measured(quick, few, finished(quick, few, network, "plain")).accuracy
+    return measured(quick, few, finished(quick, few, network, "plain", augment)).accuracy
 
 
-def finished(subject: Subject, stage: Stage, network: nn.Module, form: Form) -> nn.Module:
-    """The network as it is exported: collapsed, batch norm re-estimated on training images."""
+def finished(subject: Subject, stage: Stage, network: nn.Module, form: Form, augment: Augment = "all") -> nn.Module:
+    """The network as it is exported: collapsed, batch norm re-estimated on images as it was trained on."""
     return reestimate_batch_norm(
-        collapse(network, form), stage.train, subject.reestimate, precision=stage.precision, device=subject.device
+        collapse(network, form),
+        stage.train,
+        subject.reestimate,
+        augment=augment,
+        precision=stage.precision,
+        device=subject.device,
     )
 
 

@@ -2,6 +2,7 @@
 
 import copy
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 import torch
@@ -10,8 +11,9 @@ from torch import Tensor, nn
 from ranksearch.decomposition import NestedBases
 from ranksearch.errors import DataError, NetworkError, NonFiniteError
 from ranksearch.layers import RankConfiguration
-from ranksearch.networks import Examples, Resident
+from ranksearch.networks import Augmentation, Examples, Resident, build_network, load_weights, make_splits
 from ranksearch.progressive import CLASSIFICATION, Precision, Task, attach, measure, predict, reestimate_batch_norm
+from ranksearch.records.recipe import AUGMENT
 
 BFLOAT16 = Precision.parse("bfloat16/channels-last")
 
@@ -26,7 +28,7 @@ def untouched(network: nn.Module, before: nn.Module) -> bool:
 
 
 def test_statistics_are_those_of_the_images(network: nn.Module, train: Examples) -> None:
-    again = reestimate_batch_norm(network, train, len(train))
+    again = reestimate_batch_norm(network, train, len(train), augment="none")
     seen: list[Tensor] = []
     hook = network.stem.register_forward_hook(lambda module, inputs, output: seen.append(output))
     predict_inputs = torch.cat([inputs for inputs, _ in train.batches(32)])
@@ -36,12 +38,43 @@ def test_statistics_are_those_of_the_images(network: nn.Module, train: Examples)
     torch.testing.assert_close(again.norm.running_var, seen[0].var((0, 2, 3)), rtol=1e-3, atol=1e-5)
 
 
+def test_statistics_are_those_of_images_augmented_as_in_training(train: Examples) -> None:
+    """Flips leave the mean of uniform images as it is, the black borders of crops do not."""
+    grey = Resident.of(torch.ones(96, 3, 8, 8), torch.arange(96) % 4).prepared(None, Augmentation(crop=4, flip=True))
+    norm = nn.Sequential(nn.BatchNorm2d(3))
+    means = {part: reestimate_batch_norm(norm, grey, 96, augment=part)[0].running_mean for part in AUGMENT}
+    assert torch.equal(means["none"], torch.ones(3))
+    assert torch.equal(means["flip"], torch.ones(3))
+    assert (means["all"] < 0.8).all()
+    assert torch.equal(means["all"], reestimate_batch_norm(norm, grey, 96)[0].running_mean)
+
+
+def test_a_public_network_keeps_its_accuracy(data: Path) -> None:
+    """It was trained with crops: by the statistics of images without, it loses three points."""
+    splits = make_splits(
+        f"npz:{data / 'cifar10'}",
+        search=5000,
+        normalize={"mean": (0.485, 0.456, 0.406), "std": (0.229, 0.224, 0.225)},
+        augment=["crop:4", "flip"],
+    )
+    network = build_network("resnet20", classes=10).eval()
+    load_weights(network, data / "weights" / "resnet20-12fca82f.th")
+    assert splits.test is not None
+    test = splits.test.subset(range(1000))
+    hits = {"own": predict(network, test).argmax(1) == test.targets}
+    for part in ("all", "none"):
+        again = reestimate_batch_norm(network, splits.train, 2000, augment=part)
+        hits[part] = predict(again, test).argmax(1) == test.targets
+    accuracy = {name: of.float().mean().item() for name, of in hits.items()}
+    assert accuracy["own"] - accuracy["all"] < 0.01 < accuracy["own"] - accuracy["none"]
+
+
 def test_average_over_batches_is_cumulative(
     network: nn.Module, train: Examples, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    whole = reestimate_batch_norm(network, train, 96)
+    whole = reestimate_batch_norm(network, train, 96, augment="none")
     monkeypatch.setattr("ranksearch.progressive.measuring.BATCH", 32)
-    parts = reestimate_batch_norm(network, train, 96)
+    parts = reestimate_batch_norm(network, train, 96, augment="none")
     assert int(parts.norm.num_batches_tracked) == 3
     torch.testing.assert_close(parts.norm.running_mean, whole.norm.running_mean, rtol=1e-4, atol=1e-5)
 
@@ -85,7 +118,7 @@ def test_instance_norm_that_tracks_is_reestimated(train: Examples, monkeypatch: 
     network = nn.Sequential(nn.InstanceNorm2d(3, track_running_stats=True), nn.InstanceNorm2d(3))
     for batch in (500, 24):
         monkeypatch.setattr("ranksearch.progressive.measuring.BATCH", batch)
-        again = reestimate_batch_norm(network, train, len(train))[0]
+        again = reestimate_batch_norm(network, train, len(train), augment="none")[0]
         torch.testing.assert_close(again.running_mean, images.mean((2, 3)).mean(0), rtol=1e-4, atol=1e-5)
         torch.testing.assert_close(again.running_var, images.var((2, 3)).mean(0), rtol=1e-4, atol=1e-5)
         assert again.momentum == 0.1

@@ -1,15 +1,20 @@
 """A study is made once, whoever comes first; the others wait and join."""
 
+import copy
+import re
 import subprocess
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import optuna
 import pytest
+import torch
 
 from ranksearch.records import StudyHistory
-from ranksearch.runner.founding import join_study
+from ranksearch.runner.founding import join_study, lost_by_norms
 from ranksearch.runner.results import opened_file, read_history
+from ranksearch.runner.session import Session
 from ranksearch.study import SearchSection, open_storage
 
 Write = Callable[..., Path]
@@ -22,6 +27,14 @@ def test_who_comes_later_joins_with_the_first_ones_bases(write: Write, monkeypat
     assert second.ledger.record == first.ledger.record
     assert second.tables.keys() == first.tables.keys()
     assert (second.tables["4"].distortion == first.tables["4"].distortion).all()
+
+
+def test_it_is_told_where_re_estimated_statistics_do_not_suit_the_dense_network(session: Session) -> None:
+    subject, network = session.subject, copy.deepcopy(session.subject.network)
+    assert not list(lost_by_norms(subject))
+    torch.nn.init.zeros_(network[0].weight)
+    (told,) = lost_by_norms(replace(subject, network=network))
+    assert re.search(r"loses \d\d\.\d points .* on 128 training images, and", told)
 
 
 @pytest.mark.slow

@@ -6,8 +6,10 @@ import msgspec
 import pytest
 import torch
 
-from ranksearch.progressive import CLASSIFICATION
+from ranksearch.networks import Augmentation
+from ranksearch.progressive import CLASSIFICATION, reestimate_batch_norm
 from ranksearch.records import NO_DECAY, SCHEDULES, DecaySchedule, Recipe
+from ranksearch.records.recipe import AUGMENT
 from ranksearch.records.schedule import FADES, ORDERS
 from ranksearch.runner.session import Session
 from ranksearch.runner.trial import MILESTONES, measured, run_trial
@@ -49,6 +51,21 @@ def test_a_trial_repeats_itself_and_leaves_the_dense_network_alone(session: Sess
     assert first.measured == second.measured
     assert all(torch.equal(a, b) for a, b in zip(one.parameters(), two.parameters(), strict=True))
     assert all(torch.equal(before[name], value) for name, value in session.subject.network.state_dict().items())
+
+
+def test_batch_norm_is_re_estimated_as_the_trial_was_trained(session: Session) -> None:
+    stage = session.subject.search_stage
+    stage = replace(stage, train=stage.train.prepared(None, Augmentation(crop=3)))
+    for augment in AUGMENT:
+        recipe = msgspec.structs.replace(RECIPE, augment=augment)
+        plan = session.plan(session.variables.allocate(3.0, {}, {}), NO_DECAY, recipe)
+        network, _ = run_trial(session.subject, session.bases, plan, "plain", stage=stage)
+        assert network is not None
+        statistics = dict(network.named_buffers())
+        for part in AUGMENT:
+            again = reestimate_batch_norm(network, stage.train, session.subject.reestimate, augment=part)
+            same = all(torch.equal(statistics[name], buffer) for name, buffer in again.named_buffers())
+            assert same == (part == augment or {part, augment} == {"flip", "none"})  # it has no flips
 
 
 @pytest.mark.parametrize(("images", "told"), [(512, "lower training.lr"), (128, "output is not finite on 128 of 128")])
