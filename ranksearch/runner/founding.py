@@ -129,7 +129,10 @@ def found_study(session: Session, on_point: Callable[[ClosedFormPoint], None] | 
 def lost_by_norms(subject: Subject) -> Iterator[str]:
     """What is to be said where the dense network itself does not survive what every candidate undergoes."""
     stage = subject.search_stage
-    found = measured(subject, stage, finished(subject, stage, subject.network, "plain"))
+    try:
+        found = measured(subject, stage, finished(subject, stage, subject.network, "plain"))
+    except NonFiniteError:
+        found = useless(stage)
     if (lost := subject.dense.accuracy - found.accuracy) > NORM_LOSS:
         yield (
             f"The dense network itself loses {100 * lost:.1f} points as its normalisation statistics are re-estimated "
