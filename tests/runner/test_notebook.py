@@ -97,16 +97,18 @@ def test_a_metric_that_is_no_number_fails_its_trial_only(regression: Any, tmp_pa
         calls[0] += 1
         return math.nan if calls[0] in bad else error(outputs, targets)
 
-    run(regression, tmp_path, 1, metric=metric)
+    lr = {"low": 0.005, "high": 0.05, "log": True}  # without a range, what is proposed here is mostly known already
+    options = {"metric": metric, "training": {"images": 256, "batch": 64, "lr": lr}}
+    run(regression, tmp_path, 1, **options)
     calls[0], bad = 0, range(2, 3)  # the dense network is first
-    study = run(regression, tmp_path, 3, metric=metric)
+    study = run(regression, tmp_path, 3, **options)
     assert len(study.table()) == 3
     (failed,) = [t for t in study.history.trials if t.state == "failed"]
     assert failed.reason.startswith("MetricError: the metric is NaN")
 
     calls[0], bad = 0, range(2, 1000)
     with pytest.raises(RepeatedFailureError, match="3 trials in a row failed, the last with: MetricError"):
-        run(regression, tmp_path, 5, metric=metric)
+        run(regression, tmp_path, 5, **options)
     assert len(study.table()) == 3
 
 
