@@ -16,6 +16,7 @@ from ..decomposition import Decomposition, Factors, NestedBases
 from ..layers import Dense, LayerRanks, RankConfiguration, full_ranks
 from ..layers.configuration import as_tuple
 from ..networks.substitution import substitute
+from ..records.recipe import Augment
 from .adapter import composed, prefers_factors, require_layer, with_factors, with_kernel
 from .surgery import require_layers
 
@@ -116,13 +117,15 @@ class Elastic:
     Attributes:
         network: the dense network with the norms and biases of the shared training.
         bases: trained slices by layer, in the network's order.
+        augment: how much of the data's augmentation the shared training used.
     """
 
     network: nn.Module
     bases: Mapping[str, Decomposition]
+    augment: Augment = "all"
 
     @classmethod
-    def of(cls, trained: nn.Module) -> "Elastic":
+    def of(cls, trained: nn.Module, augment: Augment = "all") -> "Elastic":
         """From a network with elastic layers, which is left as it is."""
         copied = copy.deepcopy(trained)
         layers = elastic_layers(copied)
@@ -130,7 +133,7 @@ class Elastic:
             weight = layer.shell.weight.detach().clone()
             del layer.shell.weight
             layer.shell.weight = nn.Parameter(weight)
-        return cls(substitute(copied, {layer: layer.shell for layer in layers.values()}).eval(), layers)
+        return cls(substitute(copied, {layer: layer.shell for layer in layers.values()}).eval(), layers, augment)
 
 
 def make_elastic(network: nn.Module, bases: Mapping[str, NestedBases]) -> nn.Module:

@@ -31,10 +31,11 @@ def read_elastic(
         WeightsError: the file cannot be had from here, or it is not the one that was booked.
         StudyChangedError: a slice computes something else here than it did.
     """
+    assert record.recipe is not None  # it was trained
     path = artifacts.require(ADAPTER, record.digest, "the study's elastic adapter")
     trained = make_elastic(subject.network, bases)
     load_weights(trained, path)
-    elastic = Elastic.of(trained)
+    elastic = Elastic.of(trained, record.recipe.augment)
     if not same_outputs(record.outputs, sample_outputs(subject, elastic)):
         made = record.machine.processor if record.machine else "another"
         raise StudyChangedError(

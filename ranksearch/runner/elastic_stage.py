@@ -110,7 +110,7 @@ def train_elastic(session: Session, console: Console) -> None:
         raise NonFiniteError(f"elastic adapter: {told}; or elastic.steps = 0, without it") from None
     if ledger.elastic is not None:  # it was frozen meanwhile, and another took its turn
         return
-    elastic = Elastic.of(network)
+    elastic = Elastic.of(network, recipe.augment)
     record = ElasticRecord(
         recipe=recipe,
         slices=section.slices,
@@ -164,7 +164,7 @@ def study_slices(session: Session) -> Slices:
 
 def slice_measurement(session: Session, elastic: Elastic, configuration: RankConfiguration) -> Measurement:
     """A slice, without any step of its own, on the search split."""
-    return untrained_measurement(session, elastic.network, elastic.bases, configuration, session.study.elastic.augment)
+    return untrained_measurement(session, elastic.network, elastic.bases, configuration, elastic.augment)
 
 
 def slice_point(session: Session, elastic: Elastic, configuration: RankConfiguration) -> ClosedFormPoint:

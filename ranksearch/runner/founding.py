@@ -11,7 +11,7 @@ from torch import nn
 from ..allocation import ALLOCATORS
 from ..decomposition import Decomposition
 from ..errors import BudgetError, NonFiniteError
-from ..layers import RankConfiguration, network_cost
+from ..layers import Dense, RankConfiguration, network_cost
 from ..pareto import farthest_first
 from ..progressive import attach, fine_tune
 from ..records import ClosedFormPoint, Measurement, StudyRecord
@@ -20,7 +20,7 @@ from ..study import Ledger, Planned, StudyFile, open_storage, settings
 from .session import METHOD_VERSION, Session, open_session, store_bases
 from .subject import Subject
 from .tables import closed_form_line, layers_table, left_dense_table
-from .trial import finished, measured, untrained, useless
+from .trial import untrained, useless
 
 FIRST_FRONT = 6  # closed-form allocations that are measured untrained in the first minute
 BASELINE_RATIOS = 4  # ratios of every baseline that takes one
@@ -109,7 +109,7 @@ def found_study(session: Session, on_point: Callable[[ClosedFormPoint], None] | 
             "search": len(subject.splits.search),
             "test": len(subject.splits.test) if subject.splits.test else 0,
         },
-        protocol=(*subject.splits.protocol, *lost_by_norms(subject)),
+        protocol=(*subject.splits.protocol, *lost_by_norms(session)),
         closed_form=tuple(points),
         machine=subject.machine,
         seconds_per_trial=seconds_of_trial(session, points[len(points) // 2], seconds_per_point),
@@ -126,13 +126,11 @@ def found_study(session: Session, on_point: Callable[[ClosedFormPoint], None] | 
     return session.ledger.record
 
 
-def lost_by_norms(subject: Subject) -> Iterator[str]:
+def lost_by_norms(session: Session) -> Iterator[str]:
     """What is to be said where the dense network itself does not survive what every candidate undergoes."""
-    stage = subject.search_stage
-    try:
-        found = measured(subject, stage, finished(subject, stage, subject.network, "plain"))
-    except NonFiniteError:
-        found = useless(stage)
+    subject = session.subject
+    dense = RankConfiguration({name: Dense("as it is") for name in subject.spec.names})
+    found = untrained_measurement(session, subject.network, session.bases, dense)
     if (lost := subject.dense.accuracy - found.accuracy) > NORM_LOSS:
         yield (
             f"The dense network itself loses {100 * lost:.1f} points as its normalisation statistics are re-estimated "
@@ -150,9 +148,9 @@ def closed_form(session: Session) -> Iterator[ClosedFormPoint]:
     """Rate–distortion allocations over the study's range, untrained, each measured in about a second."""
     for ratio in ratios(session, FIRST_FRONT):
         configuration = session.variables.allocate(ratio, {}, {})
-        found = untrained_measurement(session, session.subject.network, session.bases, configuration)
+        measured = untrained_measurement(session, session.subject.network, session.bases, configuration)
         cost = network_cost(session.subject.spec, configuration, session.form)
-        yield ClosedFormPoint(f"rate-distortion@{ratio:.2f}", configuration, cost.compression_ratio, found)
+        yield ClosedFormPoint(f"rate-distortion@{ratio:.2f}", configuration, cost.compression_ratio, measured)
 
 
 def untrained_measurement(

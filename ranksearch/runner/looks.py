@@ -17,18 +17,16 @@ def quick_looks(
     elastic: Elastic | None,
     stages: Sequence[CheapStage],
     images: int,
-    augment: Augment = "all",
 ) -> dict[CheapStage, QuickLook]:
     """Quick looks by stage, ``"elastic"`` left out where there is no elastic adapter.
 
     Args:
         images: of the search split, about, evenly spaced; and as many training images for batch norm.
-        augment: how much of the data's augmentation ``elastic`` was trained with.
     """
     looked_at: dict[str, tuple[nn.Module, Mapping[str, Decomposition], Augment]]
     looked_at = {"untrained": (subject.network, bases, "all")}
     if elastic is not None:
-        looked_at["elastic"] = (elastic.network, elastic.bases, augment)
+        looked_at["elastic"] = (elastic.network, elastic.bases, elastic.augment)
     found = [(stage, *looked_at[stage]) for stage in stages if stage in looked_at]
     if not found:
         return {}

@@ -60,8 +60,8 @@ class Session:
     @cached_property
     def looks(self) -> dict[CheapStage, QuickLook]:
         """The study's cheap stages, made when first asked for."""
-        screen, augment = self.study.screen, self.study.elastic.augment
-        return quick_looks(self.subject, self.bases, self.elastic, screen.stages, screen.images, augment)
+        screen = self.study.screen
+        return quick_looks(self.subject, self.bases, self.elastic, screen.stages, screen.images)
 
     @property
     def timed(self) -> Callable[[nn.Module], LatencyComparison] | None:

@@ -28,6 +28,7 @@ from ranksearch.layers import Dense, Form, RankConfiguration, network_cost
 from ranksearch.layers.configuration import as_tuple
 from ranksearch.progressive import Elastic, attach, set_decay
 from ranksearch.records import NO_DECAY, Measurement, Recipe
+from ranksearch.records.recipe import AUGMENT, Augment
 from ranksearch.runner.elastic_stage import elastic_stage, slice_measurement
 from ranksearch.runner.founding import found_study
 from ranksearch.runner.progress import duration
@@ -60,6 +61,7 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--steps", type=int, default=2000)
     parser.add_argument("--slices", type=int, default=1)
     parser.add_argument("--lr", type=float, default=0.02)
+    parser.add_argument("--augment", choices=AUGMENT, default="flip", help="of the adapter")
     parser.add_argument("--own", type=int, default=0)
     parser.add_argument("--own-steps", type=int, default=300)
     parser.add_argument("--device")
@@ -70,20 +72,25 @@ def arguments() -> argparse.Namespace:
 
 def benchmark_study(options: argparse.Namespace) -> StudyFile:
     """The study with the adapter asked for, in a storage of its own."""
-    adapter = {"steps": options.steps, "slices": options.slices, "lr": options.lr}
+    adapter = {"steps": options.steps, "slices": options.slices, "lr": options.lr, "augment": options.augment}
     changes = {"schedule": {"shape": "none"}, "training": {"init": "elastic"}, "elastic": adapter}
     source = read_study(options.study)
     return variant(source, source.name, options.output, changes)
 
 
 def on_test(
-    session: Session, network: nn.Module, bases: dict[str, Decomposition], ranks: RankConfiguration, form: Form
+    session: Session,
+    network: nn.Module,
+    bases: dict[str, Decomposition],
+    ranks: RankConfiguration,
+    form: Form,
+    augment: Augment = "all",
 ) -> Measurement:
-    """A truncated network on the test split, batch norm re-estimated on training images."""
+    """A truncated network on the test split, batch norm re-estimated on images as it was trained on."""
     sliced = attach(network, bases, ranks)
     set_decay(sliced, NO_DECAY, 0.0)
     stage = test_stage(session)
-    return measured(session.subject, stage, finished(session.subject, stage, sliced, form))
+    return measured(session.subject, stage, finished(session.subject, stage, sliced, form, augment))
 
 
 def test_stage(session: Session) -> Stage:
@@ -99,7 +106,7 @@ def print_slices(session: Session, elastic: Elastic) -> dict[str, dict[float, fl
         rule = RateDistortion(subject.spec, session.tables, form, ranks.multiple_of, DISTORTIONS[ranks.distortion])
         for ratio in RATIOS:
             configuration = rule(ratio)
-            found = on_test(session, elastic.network, dict(elastic.bases), configuration, form)
+            found = on_test(session, elastic.network, dict(elastic.bases), configuration, form, elastic.augment)
             start = on_test(session, subject.network, dict(session.bases), configuration, form)
             true = network_cost(subject.spec, configuration, form).compression_ratio
             for name, measurement in (("elastic slice", found), ("untrained", start)):

@@ -30,10 +30,10 @@ def test_who_comes_later_joins_with_the_first_ones_bases(write: Write, monkeypat
 
 
 def test_it_is_told_where_re_estimated_statistics_do_not_suit_the_dense_network(session: Session) -> None:
-    subject, network = session.subject, copy.deepcopy(session.subject.network)
-    assert not list(lost_by_norms(subject))
+    network = copy.deepcopy(session.subject.network)
+    assert not list(lost_by_norms(session))
     torch.nn.init.zeros_(network[0].weight)
-    (told,) = lost_by_norms(replace(subject, network=network))
+    (told,) = lost_by_norms(replace(session, subject=replace(session.subject, network=network)))
     assert re.search(r"loses \d\d\.\d points .* on 128 training images, and", told)
 
 
