@@ -15,15 +15,15 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from .export import load_compressed as load
-    from .runner.notebook import Study, search
+    from .verbs.notebook import Study, search
 
 __all__ = ["Study", "load", "search"]
 
 #: public name → (module, its name there); loaded when first used, since `import ranksearch` must stay cheap
 _LAZY = {
-    "Study": ("runner.notebook", "Study"),
+    "Study": ("verbs.notebook", "Study"),
     "load": ("export", "load_compressed"),
-    "search": ("runner.notebook", "search"),
+    "search": ("verbs.notebook", "search"),
 }
 
 

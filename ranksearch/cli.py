@@ -38,7 +38,7 @@ def _console() -> Console:
 
 
 def _study(path: Path, **search: Any) -> Any:
-    from .runner.results import opened_file
+    from .study import opened_file
 
     return opened_file(path, search)
 
@@ -52,7 +52,7 @@ def init(
     force: Annotated[bool, typer.Option(help="overwrite")] = False,
 ) -> None:
     """Write a study file with every default written out and explained."""
-    from .runner.results import write_template
+    from .verbs.results import write_template
 
     write_template(output, model=model, data=data, weights=weights, force=force)
     _console().print(f"{output} written; next: ranksearch layers {output}", highlight=False)
@@ -61,7 +61,7 @@ def init(
 @app.command()
 def layers(study: StudyPath, device: Device = None) -> None:
     """List what will be compressed, legal ranks and dense cost; what stays dense, and why; the data's splits."""
-    from .runner.verbs import show_layers
+    from .verbs.network_verbs import show_layers
 
     show_layers(_study(study), device, _console())
 
@@ -85,7 +85,7 @@ def allocate(
     device: Device = None,
 ) -> None:
     """Choose ranks in closed form, in seconds, without a search."""
-    from .runner.allocate import allocate_ranks
+    from .verbs.allocate import allocate_ranks
 
     allocate_ranks(
         _study(study), ratio, _console(), allocator=allocator, budget=budget, candidates=search, output=output,
@@ -116,12 +116,12 @@ def search(
     device: Device = None,
 ) -> None:
     """Run a study, or resume it: the same command goes on where it stopped."""
-    from .runner.placement import Placement, size
+    from .launch.placement import Placement, size
 
     memory = size(memory_per_worker) if memory_per_worker else None
     placement = Placement(launcher, address, cpus_per_worker, gpus_per_worker, memory)
 
-    from .runner.search import search_study
+    from .verbs.search import search_study
 
     file = _study(study, trials=trials, minutes=minutes, storage=storage, sampler=sampler)
     search_study(file, device=device, workers=workers, placement=placement, seeds=confirm, console=_console())
@@ -143,7 +143,7 @@ def worker(
     tied: Annotated[bool, typer.Option("--tied", hidden=True, help="leave when standard input ends")] = False,
 ) -> None:
     """Work on a study until its budget is met; the first worker makes it, the others wait."""
-    from .runner.verbs import work_on
+    from .runner.running import work_on
 
     if tied:
         threading.Thread(target=_leave_with_input, daemon=True).start()
@@ -154,7 +154,7 @@ def worker(
 @app.command()
 def status(study: StudyPath, storage: Storage = None) -> None:
     """Show trials by state, the pace, the time left, and who is at work."""
-    from .runner.status import show_status
+    from .verbs.status import show_status
 
     show_status(_study(study, storage=storage), _console())
 
@@ -167,7 +167,7 @@ def front(
     storage: Storage = None,
 ) -> None:
     """Print the Pareto front; write the table of all trials."""
-    from .runner.results import show_front
+    from .verbs.results import show_front
 
     show_front(_study(study, storage=storage), [p for p in (csv, parquet) if p], _console())
 
@@ -179,7 +179,7 @@ def report(
     storage: Storage = None,
 ) -> None:
     """Write one self-contained HTML page."""
-    from .runner.results import make_report
+    from .verbs.results import make_report
 
     path = make_report([_study(study, storage=storage) for study in studies], output)
     _console().print(f"{path} written", highlight=False, soft_wrap=True)
@@ -236,8 +236,8 @@ def export(
     storage: Storage = None,
 ) -> None:
     """Take networks away from a study, as measured: ranks, weights, files for other runtimes, model cards."""
-    from .runner.forms import Forms
-    from .runner.verbs import export_selected
+    from .artifacts.forms import Forms
+    from .verbs.network_verbs import export_selected
 
     forms = Forms.parse(form, runtime, batch) if form else None
     for path, said in export_selected(_study(study, storage=storage), select, file, output, to, forms):
@@ -256,7 +256,7 @@ def finetune(
     device: Device = None,
 ) -> None:
     """Train configurations to full length beside a dense control, and report test accuracy; resumable."""
-    from .runner.verbs import finetune_files
+    from .verbs.network_verbs import finetune_files
 
     finetune_files(
         _study(study, storage=storage), ranks, epochs=epochs, seeds=seeds, folder=output, device=device, hooi=hooi,
@@ -277,8 +277,8 @@ def evaluate(
     device: Device = None,
 ) -> None:
     """Measure a compressed network on the test split, its size and its latency, beside the dense one."""
-    from .runner.evaluation import evaluate_file
-    from .runner.threads import use_cores
+    from .subject.threads import use_cores
+    from .verbs.evaluation import evaluate_file
 
     if cpus:
         use_cores(cpus)
@@ -310,7 +310,7 @@ def main() -> None:
     """
     notice.heed()
     logging.basicConfig(format="%(message)s", stream=sys.stdout)
-    logging.getLogger("ranksearch.runner").setLevel(logging.INFO)
+    logging.getLogger("ranksearch.subject").setLevel(logging.INFO)
     sys.path.insert(0, os.getcwd())  # package.module:factory of the user's own
     errors = Console(stderr=True, width=None if sys.stderr.isatty() else 1000)
     try:

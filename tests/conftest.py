@@ -16,6 +16,15 @@ import torch
 from ranksearch.study import storage_url
 
 from .servers import MariaDB, PgBouncer
+from .toy_study import (  # noqa: F401  # fixtures
+    ground,
+    history_of,
+    ranksearch,
+    session,
+    start,
+    write,
+    write_study,
+)
 
 hypothesis.settings.register_profile("shared machine", deadline=None)  # a busy neighbour is no failure
 hypothesis.settings.load_profile("shared machine")

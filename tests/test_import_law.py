@@ -12,25 +12,28 @@ PACKAGE = Path(__file__).parent.parent / "ranksearch"
 # What a room may import; every room may import `errors` and itself.
 NUMPY_LADDER = ["pareto", "layers", "allocation", "records", "front", "report"]
 TORCH_LADDER = ["networks", "decomposition", "progressive", "export"]
+GROUND = [*NUMPY_LADDER, *TORCH_LADDER, "study", "terminal"]
+WORK_LADDER = ["subject", "artifacts", "runner", "launch", "verbs"]  # where both meet
 ALLOWED = {
     "errors": set(),
     "markdown": set(),
     **{room: set(NUMPY_LADDER[:i]) for i, room in enumerate(NUMPY_LADDER)},
     "study": {"pareto", "layers", "allocation", "records"},
     **{room: {"markdown", "layers", "records"} | set(TORCH_LADDER[:i]) for i, room in enumerate(TORCH_LADDER)},
-    "runner": {*NUMPY_LADDER, *TORCH_LADDER, "study"},
-    "dashboard": {"markdown", "layers", "records", "report", "study", "runner"},
-    "cli": {"runner", "dashboard"},
+    "terminal": {"layers", "records"},
+    **{room: {*GROUND, *WORK_LADDER[:i]} for i, room in enumerate(WORK_LADDER)},
+    "dashboard": {"markdown", "layers", "records", "report", "study", "terminal", "verbs"},
+    "cli": {"study", "subject", "artifacts", "runner", "launch", "verbs", "dashboard"},
     "__main__": {"cli"},
-    "__init__": {"runner", "export"},
+    "__init__": {"verbs", "export"},
 }
 # Libraries and the only rooms (or modules) that may name them.
 GATES = {
-    "torch": {*TORCH_LADDER, "runner"},
+    "torch": {*TORCH_LADDER, "subject", "artifacts", "runner", "verbs"},
     "torchvision": {"networks"},
-    "optuna": {"study", "runner", "dashboard"},
-    "pandas": {"front", "report", "runner/notebook.py"},
-    "plotly": {"report", "runner/notebook.py"},
+    "optuna": {"study", "artifacts/artifacts.py", "runner", "verbs/notebook.py", "dashboard"},
+    "pandas": {"front", "report", "verbs/notebook.py"},
+    "plotly": {"report", "verbs/notebook.py"},
     "tensorly": {"decomposition/hooi.py"},
     "safetensors": {"networks", "decomposition/bases_file.py", "export"},
     "onnx": {"export/onnx_file.py"},
@@ -38,7 +41,7 @@ GATES = {
     "typer": {"cli"},
     "optuna_dashboard": {"dashboard"},
     "waitress": {"dashboard"},
-    "ray": {"runner/ray_cluster.py", "runner/ray_launcher.py"},
+    "ray": {"launch/ray_cluster.py", "launch/ray_launcher.py"},
 }
 
 
@@ -82,7 +85,7 @@ def test_no_two_modules_share_a_name() -> None:
     assert len(names) == len(set(names)), sorted(n for n in names if names.count(n) > 1)
 
 
-@pytest.mark.parametrize("room", ["report", "front", "records", "allocation", "study"])
+@pytest.mark.parametrize("room", ["report", "front", "records", "allocation", "study", "terminal.tables"])
 def test_fresh_import_loads_no_torch(room: str) -> None:
     heavy = ["torch"] if room == "study" else ["torch", "optuna"]
     code = f"import sys, ranksearch.{room}; sys.exit(any(m in sys.modules for m in {heavy}))"

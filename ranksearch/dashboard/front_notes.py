@@ -15,8 +15,8 @@ from ..errors import describe
 from ..layers import full_ranks
 from ..markdown import code
 from ..records import StudyHistory, Trial, TrialRecord
-from ..runner.tables import ranks_text
 from ..study import Ledger
+from ..terminal.tables import ranks_text
 
 log = logging.getLogger(__name__)
 

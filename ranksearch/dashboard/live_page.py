@@ -12,9 +12,9 @@ from pathlib import Path
 from ..errors import RanksearchError, describe
 from ..records import StudyHistory
 from ..report.page import page
-from ..runner.results import report_history
 from ..study import Ledger, StudyFile, reaching
 from ..study.ledger import ROOMS
+from ..verbs.results import report_history
 from .packed import Environ, Packed, StartResponse
 
 log = logging.getLogger(__name__)

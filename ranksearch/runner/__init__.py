@@ -1,1 +1,1 @@
-"""Where both ladders meet: preparing a study, running trials and workers, fine-tuning, the notebook handle."""
+"""A study at work: made once, its stages, trials and finalists shared out among processes that hold nothing."""

@@ -7,9 +7,9 @@ from itertools import count
 from rich.console import Console
 
 from ..records import StudyHistory, TrialRecord, trial_seed
-from .progress import Pace, display
+from ..subject.trial import Plan, run_trial
+from ..terminal.progress import Pace, display
 from .session import Session
-from .trial import Plan, run_trial
 from .worker import Budget
 
 

@@ -8,16 +8,16 @@ from rich.console import Console
 from torch import nn
 
 from ..allocation import Slices, attainable_ratio
+from ..artifacts.elastic_file import sample_outputs, write_elastic
 from ..errors import NonFiniteError
 from ..layers import RankConfiguration, network_cost
 from ..progressive import Elastic, fine_tune, make_elastic, set_slice
 from ..records import NO_DECAY, ClosedFormPoint, ElasticRecord, Measurement, trial_seed
 from ..study.stage_sections import LEAST_STEPS
-from .elastic_file import sample_outputs, write_elastic
+from ..terminal.progress import duration
+from ..terminal.tables import closed_form_line
 from .founding import untrained_measurement
-from .progress import duration
 from .session import Session
-from .tables import closed_form_line
 
 CHECKPOINT = "elastic.checkpoint"
 CHECKPOINT_EVERY = 250  # steps

@@ -6,8 +6,8 @@ import msgspec
 
 from ..export import save_compressed
 from ..records import RankFile, TrialRecord
+from ..subject.trial import Plan, run_trial
 from .session import Session
-from .trial import Plan, run_trial
 
 OnStep = Callable[[int, int], None]
 

@@ -13,11 +13,11 @@ from rich.console import Console
 from ..layers import Dense, RankConfiguration
 from ..records import NO_DECAY, RankFile, Recipe, TrialRecord, require_fit
 from ..study import Planned
+from ..subject.subject import Subject
+from ..subject.trial import Plan
+from ..terminal.progress import Pace, display
 from .finalist import network_name
-from .progress import Pace, display
 from .session import Session
-from .subject import Subject
-from .trial import Plan
 from .worker import Budget, RepeatedFailureError, run_queue
 
 CONTROL = "dense control"

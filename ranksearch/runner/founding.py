@@ -17,10 +17,10 @@ from ..progressive import attach, fine_tune
 from ..records import ClosedFormPoint, Measurement, StudyRecord
 from ..records.recipe import Augment
 from ..study import Ledger, Planned, StudyFile, open_storage, settings
+from ..subject.subject import Subject
+from ..subject.trial import untrained, useless
+from ..terminal.tables import closed_form_line, layers_table, left_dense_table
 from .session import METHOD_VERSION, Session, open_session, store_bases
-from .subject import Subject
-from .tables import closed_form_line, layers_table, left_dense_table
-from .trial import untrained, useless
 
 FIRST_FRONT = 6  # closed-form allocations that are measured untrained in the first minute
 BASELINE_RATIOS = 4  # ratios of every baseline that takes one

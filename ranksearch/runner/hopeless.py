@@ -5,15 +5,15 @@ from collections.abc import Callable, Sequence
 from ..layers import network_cost
 from ..records import Milestone
 from ..study.stopping import Curve, is_hopeless
+from ..subject.trial import Plan
 from .session import Session
-from .trial import Plan
 
 #: origins whose trials are never stopped: the closed form's hold the front from end to end, and baselines are compared
 SPARED = ("closed form", "baseline")
 
 
 def judge(session: Session, plan: Plan) -> Callable[[Sequence[Milestone]], str]:
-    """What :func:`~.trial.run_trial` asks at each milestone: a reason to stop the trial there, or nothing."""
+    """What :func:`~..subject.trial.run_trial` asks at each milestone: a reason to stop the trial there, or nothing."""
     rule = session.study.search.stop
     ratio = network_cost(session.subject.spec, plan.configuration, session.form).compression_ratio
 

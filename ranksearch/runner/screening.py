@@ -17,8 +17,8 @@ from ..progressive import QuickLook
 from ..records import CheapStage, ScreenedCandidate, trial_seed
 from ..study import Proposals
 from ..study.variables import Values
+from ..terminal.progress import duration
 from .founding import ratios
-from .progress import duration
 from .session import Session
 
 CLOSED_FORM = 16  # allocations without weights over the study's range, looked at before anything is sampled

@@ -9,6 +9,9 @@ import msgspec
 from torch import nn
 
 from ..allocation import DISTORTIONS, RateDistortion, attainable_ratio
+from ..artifacts.artifacts import Artifacts, file_digest
+from ..artifacts.elastic_file import read_elastic
+from ..artifacts.network_store import NetworkStore
 from ..decomposition import Decomposition, Hooi, NestedBases, read_bases, write_bases
 from ..errors import BudgetError, StudyChangedError, StudyFileError, WeightsError
 from ..layers import ErrorTable, Form, RankConfiguration
@@ -16,13 +19,10 @@ from ..progressive import Elastic, QuickLook
 from ..records import CheapStage, DecaySchedule, LatencyComparison, Recipe, StudyRecord, trial_key, trial_seed
 from ..records.recipe import Init
 from ..study import Ledger, Planned, StudyFile, Variables, fingerprint, open_storage, require_same, settings
-from .artifacts import Artifacts, file_digest
-from .elastic_file import read_elastic
-from .looks import quick_looks
-from .network_store import NetworkStore
-from .subject import Subject, same_outputs, study_subject
-from .timing import require_same_kind, time_beside_dense
-from .trial import Plan
+from ..subject.looks import quick_looks
+from ..subject.subject import Subject, same_outputs, study_subject
+from ..subject.timing import require_same_kind, time_beside_dense
+from ..subject.trial import Plan
 
 BASES = "bases.safetensors"
 METHOD_VERSION = 5  # of what turns a proposal into a measurement

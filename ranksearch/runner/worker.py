@@ -8,16 +8,16 @@ import optuna
 from optuna.samplers import BaseSampler
 from torch import nn
 
+from ..artifacts.take_away import rank_file
 from ..errors import MetricError, NonFiniteError, RanksearchError
 from ..records import TrialRecord
 from ..study import Room, SearchSection, origin_of, planned, run_one, sampler
+from ..subject.trial import Plan, run_trial
+from ..terminal.progress import Display
 from .finalist import OnStep, forget, run_finalist
 from .hopeless import judge
 from .notice import obey
-from .progress import Display
 from .session import Session
-from .take_away import rank_file
-from .trial import Plan, run_trial
 
 IDLE = 1.0  # seconds between two looks of a worker that waits for the others' last trials
 COPIES_IN_A_ROW = 5  # after so many known configurations the next one is drawn at random

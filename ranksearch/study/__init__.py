@@ -9,6 +9,7 @@ from .importances import importances
 from .ledger import Ledger, Room
 from .masking import masked
 from .one_trial import Stopped, run_one
+from .opened import opened_file, read_history
 from .planned import Planned, origin_of, planned
 from .proposals import Proposals
 from .samplers import SAMPLERS, sampler
@@ -61,10 +62,12 @@ __all__ = [
     "importances",
     "masked",
     "open_storage",
+    "opened_file",
     "origin_of",
     "parse_study",
     "planned",
     "reaching",
+    "read_history",
     "read_study",
     "require_same",
     "run_one",

@@ -30,13 +30,13 @@ from ranksearch.layers import Basis, ErrorTable, Form, RankConfiguration, networ
 from ranksearch.progressive import QuickLook, attach, set_decay
 from ranksearch.records import NO_DECAY, Recipe
 from ranksearch.records.recipe import AUGMENT
-from ranksearch.runner.allocate import LOOKED_AT, MEASURED
-from ranksearch.runner.looks import quick_looks
-from ranksearch.runner.profiles import measure_profiles
-from ranksearch.runner.subject import Stage, Subject, study_subject
-from ranksearch.runner.trial import Plan, finished, measured, run_trial
-from ranksearch.runner.weight_search import search_weights
 from ranksearch.study import read_study
+from ranksearch.subject.looks import quick_looks
+from ranksearch.subject.profiles import measure_profiles
+from ranksearch.subject.subject import Stage, Subject, study_subject
+from ranksearch.subject.trial import Plan, finished, measured, run_trial
+from ranksearch.subject.weight_search import search_weights
+from ranksearch.verbs.allocate import LOOKED_AT, MEASURED
 
 STUDIES = Path(__file__).parents[2] / "studies"
 BASES: list[Basis] = ["weights", "activations", "activations+gradients"]

@@ -30,12 +30,12 @@ from ranksearch.layers import network_cost
 from ranksearch.records import DecaySchedule, Measurement, Recipe, TrainingCost, TrialRecord
 from ranksearch.runner import worker
 from ranksearch.runner.founding import join_study
-from ranksearch.runner.progress import Pace, display
-from ranksearch.runner.results import opened_file
 from ranksearch.runner.session import Session
-from ranksearch.runner.subject import Subject
-from ranksearch.runner.trial import Plan
 from ranksearch.runner.worker import Budget, search_trials
+from ranksearch.study import opened_file
+from ranksearch.subject.subject import Subject
+from ranksearch.subject.trial import Plan
+from ranksearch.terminal.progress import Pace, display
 
 SECONDS = 2.0  # of a stand-in trial
 STUDY = """

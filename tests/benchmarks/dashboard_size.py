@@ -24,8 +24,7 @@ from ranksearch.dashboard.answers import Answers
 from ranksearch.dashboard.live_page import LivePage, Watched
 from ranksearch.dashboard.packed import Application
 from ranksearch.dashboard.shown_storage import ShownStorage
-from ranksearch.runner.results import opened_file
-from ranksearch.study import Ledger, open_storage
+from ranksearch.study import Ledger, open_storage, opened_file
 
 COPIES = """
 INSERT INTO trials (trial_id, number, study_id, state, datetime_start, datetime_complete)

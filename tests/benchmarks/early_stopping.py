@@ -20,10 +20,9 @@ from variants import variant
 
 from ranksearch.front import trial_table
 from ranksearch.records import StudyHistory, Trial
-from ranksearch.runner.results import read_history
-from ranksearch.runner.search import search_study
-from ranksearch.study import read_study
+from ranksearch.study import read_history, read_study
 from ranksearch.study.stopping import STOPPING, Curve, is_hopeless
+from ranksearch.verbs.search import search_study
 
 
 def replay(history: StudyHistory, rule: str) -> dict[str, float]:

@@ -29,10 +29,10 @@ from ranksearch.front import trial_table
 from ranksearch.layers import Basis
 from ranksearch.records import StudyHistory
 from ranksearch.report.canvas import canvas
-from ranksearch.runner.search import search_study
-from ranksearch.runner.subject import Subject, study_subject
-from ranksearch.runner.threads import use_cores
 from ranksearch.study import StudyFile, read_study
+from ranksearch.subject.subject import Subject, study_subject
+from ranksearch.subject.threads import use_cores
+from ranksearch.verbs.search import search_study
 
 RUN = ("study", "arm", "budget", "seed")  # what tells one run from another
 

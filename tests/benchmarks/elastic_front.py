@@ -31,11 +31,11 @@ from ranksearch.records import NO_DECAY, Measurement, Recipe
 from ranksearch.records.recipe import AUGMENT, Augment
 from ranksearch.runner.elastic_stage import elastic_stage, slice_measurement
 from ranksearch.runner.founding import found_study
-from ranksearch.runner.progress import duration
 from ranksearch.runner.session import Session, open_session
-from ranksearch.runner.subject import Stage
-from ranksearch.runner.trial import Plan, finished, measured, run_trial, untrained
 from ranksearch.study import StudyFile, read_study
+from ranksearch.subject.subject import Stage
+from ranksearch.subject.trial import Plan, finished, measured, run_trial, untrained
+from ranksearch.terminal.progress import duration
 
 RATIOS = (3.0, 4.0, 6.0, 8.0)
 OWN_RATIO, OWN_NOISE = 4.0, 0.8

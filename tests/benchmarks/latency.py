@@ -31,8 +31,8 @@ from ranksearch.layers import LayerForm, RankConfiguration, layer_macs, layer_pa
 from ranksearch.networks import weights_fingerprint
 from ranksearch.progressive import attach, collapse, set_decay
 from ranksearch.records import NO_DECAY
-from ranksearch.runner.subject import Subject, study_subject
 from ranksearch.study import read_study
+from ranksearch.subject.subject import Subject, study_subject
 
 Run = Callable[[Tensor], Tensor]
 FORMS = get_args(LayerForm)

@@ -30,9 +30,9 @@ from ranksearch.report.canvas import canvas
 from ranksearch.runner.elastic_stage import elastic_stage
 from ranksearch.runner.founding import join_study
 from ranksearch.runner.session import Session
-from ranksearch.runner.threads import use_cores
-from ranksearch.runner.trial import Plan, measured, run_trial
 from ranksearch.study import StudyFile, read_study
+from ranksearch.subject.threads import use_cores
+from ranksearch.subject.trial import Plan, measured, run_trial
 
 LINEAR, COSINE = DecaySchedule(shape="linear"), DecaySchedule(shape="cosine")
 FULL = DecaySchedule(shape="linear", fade="full")

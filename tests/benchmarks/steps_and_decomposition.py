@@ -205,8 +205,8 @@ def main() -> None:
     print(f"  cheaper by                  {theirs / ours:.0f}×   (bar: 100×)")
 
     from ranksearch.records import trial_seed
-    from ranksearch.runner.subject import make_subject
-    from ranksearch.runner.trial import Plan, run_trial
+    from ranksearch.subject.subject import make_subject
+    from ranksearch.subject.trial import Plan, run_trial
 
     subject = make_subject(network, splits, device=cpu, precision=precision.name)
     plan = Plan(ranks, DecaySchedule(), Recipe(images=6400), trial_seed(0, "benchmark"))

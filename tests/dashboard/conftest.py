@@ -8,15 +8,10 @@ from pathlib import Path
 import pytest
 
 from ranksearch.records import StudyHistory
-from ranksearch.runner.results import opened_file, read_history
-from ranksearch.study import Ledger, open_storage
+from ranksearch.study import Ledger, open_storage, opened_file, read_history
 
-from ..runner import conftest as toy
+from ..toy_study import Write
 from .served import Served, add
-
-Write = toy.Write
-ground, start, ranksearch = toy.ground, toy.start, toy.ranksearch  # fixtures
-write_study, write = toy.write_study, toy.write
 
 
 @pytest.fixture

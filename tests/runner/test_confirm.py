@@ -15,9 +15,9 @@ from ranksearch.front import confirmed_table
 from ranksearch.records import StudyHistory, trial_seed
 from ranksearch.runner.confirm import confirm, confirmations, further_seeds
 from ranksearch.runner.founding import join_study
-from ranksearch.runner.results import opened_file
-from ranksearch.runner.search import prepare, run_session
+from ranksearch.runner.running import prepare, run_session
 from ranksearch.runner.worker import Budget
+from ranksearch.study import opened_file
 
 Command = Callable[..., Any]
 Read = Callable[[Path], StudyHistory]

@@ -15,19 +15,18 @@ import pytest
 import torch
 from rich.console import Console
 
+from ranksearch.artifacts.artifacts import file_digest
+from ranksearch.artifacts.elastic_file import ADAPTER
 from ranksearch.errors import NonFiniteError, StudyChangedError, StudyFileError, WeightsError
 from ranksearch.networks import weights_fingerprint
 from ranksearch.records import NO_DECAY, DecaySchedule, ElasticRecord, RankFile, Recipe, StudyHistory
 from ranksearch.runner import elastic_stage as stage
-from ranksearch.runner.artifacts import file_digest
-from ranksearch.runner.elastic_file import ADAPTER
 from ranksearch.runner.elastic_stage import elastic_stage, slice_measurement
 from ranksearch.runner.finetune import finetune
 from ranksearch.runner.founding import enqueue_baselines, found_study
-from ranksearch.runner.results import opened_file
 from ranksearch.runner.session import BASES, Session, open_session
-from ranksearch.runner.trial import run_trial, untrained
-from ranksearch.study import Worker
+from ranksearch.study import Worker, opened_file
+from ranksearch.subject.trial import run_trial, untrained
 
 Command = Callable[..., Any]
 Open = Callable[..., Session]

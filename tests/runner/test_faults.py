@@ -18,14 +18,14 @@ import sqlalchemy
 import torch
 from optuna.trial import FrozenTrial, TrialState
 
+from ranksearch.artifacts.take_away import rank_file
 from ranksearch.pareto import dominates
 from ranksearch.records import StudyHistory
 from ranksearch.runner.founding import found_study
-from ranksearch.runner.results import opened_file
 from ranksearch.runner.session import Session, open_session
-from ranksearch.runner.take_away import rank_file
-from ranksearch.runner.trial import run_trial
 from ranksearch.runner.worker import IDLE
+from ranksearch.study import opened_file
+from ranksearch.subject.trial import run_trial
 
 from ..study.forwarding import Forwarder
 from ..study.test_servers import outage

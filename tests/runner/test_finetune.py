@@ -12,10 +12,10 @@ from ranksearch.layers import RankConfiguration
 from ranksearch.records import RankFile, Recipe, TrialRecord
 from ranksearch.runner.finetune import CONTROL, finetune
 from ranksearch.runner.founding import found_study
-from ranksearch.runner.results import opened_file
 from ranksearch.runner.session import Session, open_session
-from ranksearch.runner.subject import study_subject
-from ranksearch.runner.trial import Plan, measured
+from ranksearch.study import opened_file
+from ranksearch.subject.subject import study_subject
+from ranksearch.subject.trial import Plan, measured
 
 EPOCHS, STEPS = 2, 20  # 640 images of train + search, in batches of 64
 

@@ -13,16 +13,15 @@ import torch
 
 from ranksearch.records import StudyHistory
 from ranksearch.runner.founding import join_study, lost_by_norms
-from ranksearch.runner.results import opened_file, read_history
 from ranksearch.runner.session import Session
-from ranksearch.study import SearchSection, open_storage
+from ranksearch.study import SearchSection, open_storage, opened_file, read_history
 
 Write = Callable[..., Path]
 
 
 def test_who_comes_later_joins_with_the_first_ones_bases(write: Write, monkeypatch: pytest.MonkeyPatch) -> None:
     first = join_study(opened_file(write(), {}))
-    monkeypatch.setattr("ranksearch.runner.subject.calibrated_bases", lambda *_, **__: pytest.fail("made again"))
+    monkeypatch.setattr("ranksearch.subject.subject.calibrated_bases", lambda *_, **__: pytest.fail("made again"))
     second = join_study(opened_file(write(), {}))
     assert second.ledger.record == first.ledger.record
     assert second.tables.keys() == first.tables.keys()

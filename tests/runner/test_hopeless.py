@@ -14,9 +14,8 @@ from ranksearch.records import Milestone, StudyHistory
 from ranksearch.report.packing import unpack
 from ranksearch.runner.founding import found_study
 from ranksearch.runner.hopeless import judge
-from ranksearch.runner.results import opened_file
 from ranksearch.runner.session import Session, open_session
-from ranksearch.study import Ledger, open_storage
+from ranksearch.study import Ledger, open_storage, opened_file
 
 Command = Callable[..., Any]
 Read = Callable[[Path], StudyHistory]

@@ -47,5 +47,5 @@ def test_what_fails_on_the_way_out_does_not_change_the_exit_code(
     def fails(*_: Any) -> None:
         raise error
 
-    monkeypatch.setattr("ranksearch.runner.results.show_front", fails)
+    monkeypatch.setattr("ranksearch.verbs.results.show_front", fails)
     assert ranksearch("front", path).code == 143

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import torch
 
-from ranksearch.runner.progress import Display
+from ranksearch.terminal.progress import Display
 
 Command = Callable[..., Any]
 QUICK = {"training": {"images": 128}, "search": {"trials": 1}}

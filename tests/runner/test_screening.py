@@ -15,11 +15,11 @@ from ranksearch.pareto import dominates
 from ranksearch.progressive import FLOAT32, Elastic
 from ranksearch.records import ScreenedCandidate, StudyHistory
 from ranksearch.runner.founding import found_study
-from ranksearch.runner.looks import quick_looks
-from ranksearch.runner.results import opened_file
 from ranksearch.runner.screening import free_places, screen_seconds, screen_stage, seconds_left, spread
 from ranksearch.runner.session import Session, open_session
-from ranksearch.runner.trial import untrained
+from ranksearch.study import opened_file
+from ranksearch.subject.looks import quick_looks
+from ranksearch.subject.trial import untrained
 
 Write = Callable[..., Path]
 SCREEN = {"candidates": 24, "images": 100}
@@ -122,7 +122,7 @@ def test_trials_run_from_it_with_default_training_and_say_what_the_stages_said(
 def test_it_is_deterministic_and_goes_on_where_it_stopped(
     founded: Callable[..., Session], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    monkeypatch.setattr("ranksearch.runner.subject.probe", lambda *arguments: FLOAT32)  # by timing it is not the same
+    monkeypatch.setattr("ranksearch.subject.subject.probe", lambda *arguments: FLOAT32)  # by timing it is not the same
     session = founded()
     counted = iter(range(100))
 

@@ -19,8 +19,7 @@ import psutil
 import pytest
 
 from ranksearch.records import StudyHistory
-from ranksearch.runner.results import opened_file
-from ranksearch.study import AtWork, Ledger, open_storage
+from ranksearch.study import AtWork, Ledger, open_storage, opened_file
 
 pytestmark = pytest.mark.slow
 

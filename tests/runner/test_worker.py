@@ -12,10 +12,10 @@ from rich.console import Console
 from ranksearch.front import front, trial_table
 from ranksearch.records import StudyHistory
 from ranksearch.runner.founding import enqueue_baselines, found_study
-from ranksearch.runner.progress import Display, Pace
-from ranksearch.runner.results import opened_file
 from ranksearch.runner.session import Session, open_session
 from ranksearch.runner.worker import EXHAUSTED, Budget, RepeatedFailureError, _run_one, run_queue, search_trials
+from ranksearch.study import opened_file
+from ranksearch.terminal.progress import Display, Pace
 
 Command = Callable[..., Any]
 Read = Callable[[Path], StudyHistory]

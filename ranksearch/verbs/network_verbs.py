@@ -1,0 +1,112 @@
+"""Verbs that need the network and its data: layers, export, finetune."""
+
+import time
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+from rich.console import Console
+
+from ..artifacts.artifacts import Artifacts
+from ..artifacts.exports import Bench
+from ..artifacts.forms import Forms
+from ..artifacts.network_store import NetworkStore
+from ..artifacts.take_away import export, export_file
+from ..errors import SelectionError
+from ..progressive import CLASSIFICATION
+from ..records import RankFile, TrialRecord, require_fit
+from ..runner.finetune import finetune
+from ..runner.founding import join_study
+from ..study import StudyFile, reaching, read_history
+from ..subject.study_network import study_network, study_splits
+from ..subject.subject import study_subject
+from ..subject.trial import Plan
+from ..terminal.progress import duration
+from ..terminal.tables import finalists_table, layers_table, left_dense_table
+
+SHOW_EVERY = 10  # seconds between two lines on the steps of a long training
+
+
+def show_layers(study: StudyFile, device: str | None, console: Console) -> None:
+    """Prints what will be compressed, what not and why, and the data's splits; weights may be ``"none"``."""
+    subject = study_subject(study, device=device, train=False)
+    console.print(layers_table(subject.spec, study.ranks.form))
+    if subject.spec.left_dense:
+        console.print(left_dense_table(subject.spec))
+    else:
+        console.print("every layer with weights is compressed")
+    for sentence in subject.splits.protocol:
+        console.print(sentence, highlight=False, soft_wrap=True, markup=False)
+    console.print(
+        f"dense network: {subject.dense.accuracy:.2%} on the search split"
+        + (", to be trained by the first search" if study.network.weights == "train" else ""),
+        highlight=False,
+    )
+
+
+def export_selected(
+    study: StudyFile,
+    selection: str | None,
+    file: Path | None,
+    output: Path | None,
+    to: str,
+    forms: Forms | None = None,
+) -> Iterator[tuple[Path, str]]:
+    """Writes what ``selection`` names, or the network of a compressed checkpoint; see :func:`.export`."""
+
+    def bench() -> Bench:
+        splits = study_splits(study)
+        return Bench(study_network(study, splits), splits, CLASSIFICATION)
+
+    if file is None:
+        store = NetworkStore(Artifacts.of(study))
+        yield from export(read_history(study), selection or "knee", output, store, bench, to, forms)
+    elif selection is None:
+        yield export_file(file, output, bench, lambda: read_history(study), to, forms)
+    else:
+        raise SelectionError(f"--select {selection} and --from {file}: one of them")
+
+
+def finetune_files(
+    study: StudyFile,
+    files: Sequence[Path],
+    *,
+    epochs: int | None,
+    seeds: int | None,
+    folder: Path | None,
+    device: str | None,
+    console: Console,
+    hooi: bool = False,
+) -> list[TrialRecord]:
+    """Trains the rank files to full length beside the dense control and prints test accuracies."""
+    ranks = {str(path.with_suffix("")): RankFile.read(path) for path in files}
+    with reaching(study.storage_url):
+        session = join_study(study, device=device)  # ranks need not come from a search
+        for name, given in ranks.items():
+            require_fit(given.configuration, session.subject.spec, name)
+    began = shown = time.monotonic()
+
+    def on_step(plan: Plan, done: int, of: int) -> None:
+        nonlocal shown
+        now = time.monotonic()
+        if now - shown >= SHOW_EVERY or done == of:
+            shown = now
+            console.print(
+                f"{plan.origin}, seed {plan.seed}: step {done}/{of}, {duration(now - began)}",
+                highlight=False,
+                soft_wrap=True,
+            )
+
+    with reaching(study.storage_url):
+        records = finetune(
+            session,
+            ranks,
+            epochs=epochs or study.finetune.epochs,
+            seeds=seeds or study.finetune.seeds,
+            changes=study.finetune.changes | ({"init": "hooi"} if hooi else {}),
+            folder=folder or study.folder / f"{study.name}.finetune",
+            on_step=on_step,
+        )
+    dense = session.subject.final_stage.dense(session.subject.task).accuracy
+    console.print(finalists_table(records))
+    console.print(f"dense network without further training: {dense:.2%} on the test split", highlight=False)
+    return records

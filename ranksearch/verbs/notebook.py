@@ -1,0 +1,228 @@
+"""A study without a study file: ``ranksearch.search`` on any network and data sets, and the handle it returns."""
+
+import tempfile
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any, Literal
+
+import optuna
+import pandas as pd
+import plotly.graph_objects as go
+from rich.console import Console
+from torch import Tensor, nn
+
+from ..artifacts.exports import Bench
+from ..artifacts.forms import Forms
+from ..artifacts.take_away import export, selected
+from ..errors import DataError
+from ..export import load_compressed
+from ..front import confirmed_table, finalist_table, front, trial_table
+from ..networks import given_splits
+from ..progressive import Task
+from ..records import RankFile, StudyHistory
+from ..report import front_figure, write_report
+from ..runner.confirm import confirm
+from ..runner.finetune import finetune
+from ..runner.founding import join_study
+from ..runner.running import conclude, prepare, run_session
+from ..runner.session import Session
+from ..runner.worker import Budget
+from ..study import parse_study, reaching
+from ..subject.device import torch_device
+from ..subject.subject import Subject, make_subject
+from .results import report_history
+
+
+class Study:
+    """A study that has run, in this process: its front, its figure, what is taken away from it."""
+
+    def __init__(self, session: Session) -> None:
+        self.session = session
+
+    @property
+    def history(self) -> StudyHistory:
+        """Everything in the storage, read now."""
+        return self.session.ledger.history(screen=True)
+
+    def table(self) -> pd.DataFrame:
+        """All finished trials, one row each; see :func:`ranksearch.front.trial_table`."""
+        return trial_table(self.history)
+
+    def front(self) -> pd.DataFrame:
+        """The Pareto front, from the largest network to the smallest."""
+        return front(self.table())
+
+    def figure(self) -> go.Figure:
+        """The Pareto front as a Plotly figure."""
+        return front_figure([self.history])
+
+    def report(self, path: str | Path) -> Path:
+        """Writes the self-contained HTML page."""
+        return write_report([report_history(self.session.study, self.session.ledger)], Path(path))
+
+    def export(self, path: str | Path, select: str = "knee", to: str = "ranks", form: str | None = None) -> list[Path]:
+        """Writes rank files (``.json``, ``.yaml``) or the measured networks.
+
+        Args:
+            select: ``knee``, ``best-accuracy``, ``smallest``, ``max-drop=1.0``, ``min-ratio=4``, ``trial=17``, ``all``.
+            to: ``ranks``, ``safetensors``, ``onnx``, ``program``, ``int8`` or ``card``.
+            form: of the layers, one or several with commas between, or ``"fastest"``, by measurement of one image in
+                PyTorch; as they were measured unless given.
+        """
+        subject = self.session.subject
+        forms = Forms.parse(form, "torch", 1) if form else None
+        bench = Bench(subject.network, subject.splits, subject.task)
+        written = export(self.history, select, Path(path), self.session.store, lambda: bench, to, forms)
+        return [file for file, _ in written]
+
+    def network(self, select: str = "knee") -> nn.Module:
+        """The measured compressed network of one point, in evaluation mode."""
+        (number, ranks), *_ = selected(self.history, select)
+        return load_compressed(self.session.subject.network, self.session.store.find(number, ranks))
+
+    def confirm(self, seeds: int = 2) -> pd.DataFrame:
+        """Trains every point of the front again with further seeds; see :func:`ranksearch.front.confirmed_table`."""
+        confirm(self.session, seeds, Budget(0), Console(quiet=True))
+        return confirmed_table(self.history)
+
+    def finetune(self, select: str = "knee", *, epochs: int, seeds: int = 1, **changes: Any) -> pd.DataFrame:
+        """Trains selected points to full length beside a dense control; test accuracies by configuration.
+
+        Args:
+            epochs: over train + search.
+            changes: settings that replace the trial's own, such as ``lr=0.01``; ``augment`` is ``"all"`` unless given.
+        """
+        files: Mapping[str, RankFile] = {f"trial {number}": ranks for number, ranks in selected(self.history, select)}
+        study = self.session.study
+        folder, changes = study.folder / f"{study.name}.finetune", study.finetune.changes | changes
+        finetune(self.session, files, epochs=epochs, seeds=seeds, changes=changes, folder=folder)
+        return finalist_table(self.history)
+
+
+def search(
+    model: nn.Module,
+    train: Any,
+    search: Any,
+    *,
+    test: Any = None,
+    ratio: tuple[float, float] = (1.5, 8.0),
+    accuracy_floor: float = 0.0,
+    trials: int = 50,
+    minutes: float | None = None,
+    loss: Callable[[Tensor, Tensor], Tensor] | None = None,
+    metric: Callable[[Tensor, Tensor], float] | None = None,
+    direction: Literal["maximize", "minimize"] = "maximize",
+    metric_range: tuple[float, float] = (0.0, 1.0),
+    normalize: Mapping[str, Sequence[float]] | None = None,
+    augment: Sequence[str] = (),
+    ranks: Mapping[str, Any] | None = None,
+    schedule: Mapping[str, Any] | None = None,
+    training: Mapping[str, Any] | None = None,
+    elastic: Mapping[str, Any] | None = None,
+    screen: Mapping[str, Any] | None = None,
+    baselines: Sequence[str] = (),
+    sampler: str = "tpe",
+    stop: str = "none",
+    seed: int = 0,
+    device: str | None = None,
+    folder: str | Path | None = None,
+    name: str = "notebook",
+    quiet: bool = False,
+) -> Study:
+    """Searches the ranks of ``model``; the same call with the same ``folder`` goes on where it stopped.
+
+    Args:
+        model: trained, dense; left as it is.
+        train: for fine-tuning: a Dataset, or a pair of tensors or arrays (inputs, targets).
+        search: for every decision; neither in ``train`` nor in ``test``.
+        test: for :meth:`Study.finetune`.
+        ratio, accuracy_floor: the box in which the front is sought.
+        loss: (outputs, targets) of a batch → scalar; cross-entropy unless given. With it, outputs are distilled and
+            compared by their mean squared error.
+        metric: (outputs, targets) of a whole split → number; top-1 accuracy unless given. Scaled from
+            ``metric_range`` (worst to best by ``direction``) to [0, 1], it takes accuracy's place everywhere.
+        normalize, augment: as in a study file's ``[data]``, for uint8 images.
+        ranks, schedule, training, elastic, screen: entries of those sections of a study file, values or ranges, such as
+            ``training={"images": 6400, "lr": {"low": 0.005, "high": 0.1, "log": True}}``.
+        stop: rule by which hopeless trials are ended early: ``none``, ``neighbours``, ``domination``.
+        folder: where storage and networks are kept; a temporary folder unless given.
+        quiet: print nothing.
+
+    Raises:
+        RanksearchError: before the first trial, for anything that does not fit together.
+
+    >>> import torch, ranksearch
+    >>> from torch import nn
+    >>> images, labels = torch.rand(256, 1, 8, 8), torch.arange(256) % 4
+    >>> images += labels[:, None, None, None]                      # four classes by brightness
+    >>> model = nn.Sequential(nn.Conv2d(1, 8, 3), nn.ReLU(), nn.Conv2d(8, 16, 3), nn.ReLU(), nn.Flatten(),
+    ...                       nn.Linear(256, 4))
+    >>> optimizer = torch.optim.Adam(model.parameters(), 0.01)
+    >>> for _ in range(60):
+    ...     optimizer.zero_grad(); nn.functional.cross_entropy(model(images), labels).backward(); _ = optimizer.step()
+    >>> study = ranksearch.search(model, (images[:192], labels[:192]), (images[192:], labels[192:]), ratio=(1.5, 6),
+    ...                           trials=3, training={"images": 384, "batch": 32}, quiet=True)
+    >>> front = study.front()
+    >>> bool((front["compression_ratio"] > 1).all())
+    True
+    >>> study.network("smallest")(images).shape
+    torch.Size([256, 4])
+
+    With a loss and a metric of one's own, here for regression; ``accuracy`` is then the scaled metric:
+
+    >>> brightness, regressor = images.mean((1, 2, 3))[:, None], nn.Sequential(nn.Flatten(), nn.Linear(64, 32),
+    ...                                                                         nn.ReLU(), nn.Linear(32, 1))
+    >>> study = ranksearch.search(regressor, (images[:192], brightness[:192]), (images[192:], brightness[192:]),
+    ...                           loss=nn.functional.mse_loss, metric=lambda y, t: float((y - t).abs().mean()),
+    ...                           direction="minimize", metric_range=(4.0, 0.0), trials=2, ratio=(1.5, 4),
+    ...                           training={"images": 384, "batch": 32}, quiet=True)
+    >>> bool(study.front()["accuracy"].between(0, 1).all())
+    True
+    """
+    optuna.logging.set_verbosity(optuna.logging.ERROR)
+    where = Path(folder) if folder else Path(tempfile.mkdtemp(prefix="ranksearch-"))
+    where.mkdir(parents=True, exist_ok=True)
+    splits = given_splits(train, search, test, normalize=normalize, augment=augment)
+    table = {
+        "name": name,
+        "network": {"model": type(model).__name__, "weights": "none"},
+        "data": {"source": "given", "search": len(splits.search), "augment": list(augment)},
+        "ranks": {"ratio": list(ratio), "accuracy_floor": accuracy_floor, **(ranks or {})},
+        "schedule": dict(schedule or {}),
+        "training": dict(training or {}),
+        "elastic": dict(elastic or {}),
+        "screen": dict(screen or {}),
+        "search": {
+            "trials": trials,
+            "minutes": minutes,
+            "sampler": sampler,
+            "stop": stop,
+            "seed": seed,
+            "baselines": list(baselines),
+        },
+    }
+    study = parse_study(table, where / f"{name}.toml")
+    task = Task.of(loss, metric, direction, metric_range)
+    if splits.classes is None and loss is None:
+        raise DataError("targets are no class labels (int64, from 0), so a loss is needed: search(…, loss=…, metric=…)")
+
+    def subject(precision: str | None) -> Subject:
+        return make_subject(
+            model,
+            splits,
+            task=task,
+            include=study.ranks.include,
+            exclude=study.ranks.exclude,
+            flattened=study.ranks.flattened,
+            device=torch_device(device),
+            precision=precision,
+            reestimate=study.data.reestimate,
+        )
+
+    console, budget = Console(quiet=quiet), Budget.of(study.search)
+    with reaching(study.storage_url):
+        session = join_study(study, subject=subject, console=console)
+        prepare(session, budget, console)
+        run_session(session, budget, console)
+        conclude(session, budget, console)
+    return Study(session)

@@ -1,0 +1,72 @@
+"""What is read from a study that has run: its front, its report. Needs neither network nor data, and no torch."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import msgspec
+from rich.console import Console
+
+from ..errors import StudyFileError
+from ..front import confirmed_table, front, study_table, trial_table, write_table
+from ..records import StudyHistory
+from ..report import write_report
+from ..study import (
+    Ledger,
+    StudyFile,
+    importances,
+    open_storage,
+    reaching,
+    read_history,
+    template,
+)
+from ..terminal.tables import confirmed_text, finalists_table, front_table
+
+
+def write_template(output: Path, *, model: str, data: str, weights: str, force: bool) -> None:
+    """Writes a commented study file.
+
+    Raises:
+        StudyFileError: the file exists.
+    """
+    if output.exists() and not force:
+        raise StudyFileError(f"{output} exists; --force overwrites it")
+    output.parent.mkdir(parents=True, exist_ok=True)
+    output.write_text(template(model, data, name=output.stem, weights=weights, search=500))
+
+
+def show_front(study: StudyFile, files: Sequence[Path], console: Console) -> None:
+    """Prints the Pareto front, with its confirmations, and the finalists; writes all trials of all rooms."""
+    history = read_history(study)
+    table = trial_table(history)
+    records = {t.number: t.record for t in history.finished() if t.record}
+    again = confirmed_table(history).to_dict("records") if history.confirmations else []
+    confirmed = {int(row["number"]): confirmed_text(row) for row in again}
+    console.print(front_table([(int(n), records[int(n)]) for n in front(table)["number"]], history, confirmed))
+    if finalists := [t.record for t in history.finished("finalists") if t.record]:
+        console.print(finalists_table(finalists))
+    for path in files:
+        write_table(study_table(history), path)
+        console.print(f"{path} written", highlight=False, soft_wrap=True)
+
+
+def report_history(study: StudyFile, ledger: Ledger | None = None) -> StudyHistory:
+    """All that a report shows: the history with its screen, importances, and what the study file names as published.
+
+    Args:
+        ledger: of the study, where it is open already.
+    """
+    with reaching(study.storage_url):
+        ledger = ledger or Ledger(open_storage(study.storage_url, create=False), study.name)
+        history = ledger.history(screen=True)
+        found = importances(ledger.study(), history)
+    return msgspec.structs.replace(history, importances=found, published=study.report.published)
+
+
+def make_report(studies: Sequence[StudyFile], output: Path | None) -> Path:
+    """Writes the page of one study, or of several overlaid; ``./reports/NAME/index.html`` unless told otherwise."""
+    path = output or Path("reports") / "+".join(study.name for study in studies) / "index.html"
+    if path.suffix != ".html":
+        path = path / "index.html"
+    histories = [report_history(study) for study in studies]
+    files = {history.study.name: str(study.path) for history, study in zip(histories, studies, strict=True)}
+    return write_report(histories, path, study_files=files)

@@ -1,0 +1,38 @@
+"""Cores come from what is asked for, else from the scheduler, the container, the machine."""
+
+from pathlib import Path
+
+import psutil
+import pytest
+
+from ranksearch.errors import StudyFileError
+from ranksearch.subject.threads import granted_cores, use_cores
+
+CORES = len(psutil.Process().cpu_affinity() or [0])
+
+
+def test_cores_are_shared_out_or_asked_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    given: list[int] = []
+    monkeypatch.setattr("torch.set_num_threads", given.append)
+    monkeypatch.setattr("ranksearch.subject.threads.granted_cores", lambda: 6)
+    assert [use_cores(share=share) for share in (1, 2, 4, 12)] == [6, 3, 1, 1]
+    assert use_cores(3, share=2) == 3
+    assert given == [6, 3, 1, 1, 3]
+
+
+@pytest.mark.parametrize(
+    ("limit", "cores"),
+    [("max 100000", CORES), ("100000 100000", 1), ("50000 100000", 1), ("6400000 100000", CORES), ("nonsense", CORES)],
+)
+def test_a_containers_quota_counts(limit: str, cores: int, tmp_path: Path) -> None:
+    (tmp_path / "cpu.max").write_text(limit + "\n")
+    assert granted_cores({}, tmp_path / "cpu.max") == cores
+    assert granted_cores({}, tmp_path / "nothing") == CORES
+
+
+def test_slurms_allocation_counts(tmp_path: Path) -> None:
+    nothing = tmp_path / "nothing"
+    assert granted_cores({"SLURM_CPUS_PER_TASK": "1"}, nothing) == 1
+    assert granted_cores({"SLURM_CPUS_PER_TASK": "4096"}, nothing) == CORES
+    with pytest.raises(StudyFileError, match=r"SLURM_CPUS_PER_TASK = 'many'"):
+        granted_cores({"SLURM_CPUS_PER_TASK": "many"}, nothing)

@@ -1,0 +1,120 @@
+"""A study without a file: the user's own network, data, loss and metric."""
+
+import math
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor, nn
+
+import ranksearch
+from ranksearch.errors import DataError, RanksearchError, StudyChangedError
+from ranksearch.layers import Tucker2
+from ranksearch.records import RankFile
+from ranksearch.runner.worker import RepeatedFailureError
+from ranksearch.verbs.notebook import Study
+
+
+@pytest.fixture(scope="module")
+def regression() -> tuple[nn.Module, tuple[Tensor, Tensor], tuple[Tensor, Tensor]]:
+    """Means of image rows, by a network that was trained for it; training and search data."""
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        x = torch.randn(384, 1, 8, 8)
+        y = x.mean(3).flatten(1)
+        network = nn.Sequential(nn.Conv2d(1, 12, 3, padding=1), nn.ReLU(), nn.Flatten(), nn.Linear(768, 8))
+        optimizer = torch.optim.Adam(network.parameters(), 0.01)
+        for _ in range(60):
+            optimizer.zero_grad()
+            nn.functional.mse_loss(network(x[:256]), y[:256]).backward()
+            optimizer.step()
+    return network, (x[:256], y[:256]), (x[256:], y[256:])
+
+
+def error(outputs: Tensor, targets: Tensor) -> float:
+    return float((outputs - targets).detach().abs().mean())
+
+
+def run(regression: Any, folder: Path, trials: int, **options: Any) -> Study:
+    network, train, held = regression
+    given: dict[str, Any] = {"metric": error, "training": {"images": 256, "batch": 64}} | options
+    return ranksearch.search(
+        network, train, held, test=held, ratio=(1.5, 6.0), trials=trials, folder=folder, quiet=True, device="cpu",
+        loss=nn.functional.mse_loss, direction="minimize", metric_range=(1.0, 0.0), **given,
+    )  # fmt: skip
+
+
+def test_own_loss_and_metric_from_search_to_a_network(regression: Any, tmp_path: Path) -> None:
+    network, _, (inputs, targets) = regression
+    study = run(regression, tmp_path, 3)
+    table = study.table()
+    assert len(table) == 3
+    # accuracy is 1 − error, as metric_range maps it; in bfloat16 where the probe found that faster
+    assert study.history.study.dense.accuracy == pytest.approx(1 - error(network(inputs), targets), abs=1e-3)
+    assert table["accuracy"].between(0.5, 1).all()
+
+    (path,) = study.export(tmp_path / "ranks.json", select="smallest")
+    assert RankFile.read(path).configuration.layers.keys() == {"0", "3"}
+    compressed = study.network("smallest")
+    measured = 1 - error(compressed(inputs), targets)
+    assert measured == pytest.approx(study.front().iloc[-1]["accuracy"], abs=1e-3)
+    assert study.report(tmp_path / "index.html").stat().st_size > 10_000
+    assert study.figure().data
+
+    again = run(regression, tmp_path, 4)
+    assert len(again.table()) == 4
+    np.testing.assert_array_equal(again.table()["accuracy"][:3], table["accuracy"])
+
+    finalists = again.finetune("smallest", epochs=1)
+    assert len(finalists) == 2  # and the dense control
+
+    with pytest.raises(StudyChangedError, match=r"training\.images 256 → 512"):
+        run(regression, tmp_path, 5, training={"images": 512, "batch": 64})
+
+
+def test_a_flattened_layer_as_a_kernel_goes_all_the_way_to_the_users_class(regression: Any, tmp_path: Path) -> None:
+    network, _, (inputs, _) = regression
+    study = run(regression, tmp_path, 2, ranks={"flattened": "kernel"})
+    (path,) = study.export(tmp_path / "ranks.json", select="smallest")
+    ranks = RankFile.read(path)
+    assert ranks.flattened == {"3": (12, 8, 8)}
+    assert isinstance(ranks.configuration["3.kernel"], Tucker2)
+    (stored,) = study.export(tmp_path / "small.safetensors", select="smallest", to="safetensors")
+    loaded = ranksearch.load(network, stored)
+    assert isinstance(network[3], nn.Linear)
+    assert torch.equal(loaded(inputs), study.network("smallest")(inputs))
+    assert len(study.finetune("smallest", epochs=1)) == 2  # and the dense control
+    with pytest.raises(StudyChangedError, match=r"ranks\.flattened kernel → linear"):
+        run(regression, tmp_path, 3)
+
+
+def test_a_metric_that_is_no_number_fails_its_trial_only(regression: Any, tmp_path: Path) -> None:
+    calls, bad = [0], range(0)
+
+    def metric(outputs: Tensor, targets: Tensor) -> float:
+        calls[0] += 1
+        return math.nan if calls[0] in bad else error(outputs, targets)
+
+    lr = {"low": 0.005, "high": 0.05, "log": True}  # without a range, what is proposed here is mostly known already
+    options = {"metric": metric, "training": {"images": 256, "batch": 64, "lr": lr}}
+    run(regression, tmp_path, 1, **options)
+    calls[0], bad = 0, range(2, 3)  # the dense network is first
+    study = run(regression, tmp_path, 3, **options)
+    assert len(study.table()) == 3
+    (failed,) = [t for t in study.history.trials if t.state == "failed"]
+    assert failed.reason.startswith("MetricError: the metric is NaN")
+
+    calls[0], bad = 0, range(2, 1000)
+    with pytest.raises(RepeatedFailureError, match="3 trials in a row failed, the last with: MetricError"):
+        run(regression, tmp_path, 5, **options)
+    assert len(study.table()) == 3
+
+
+def test_what_does_not_fit_together_is_refused(regression: Any) -> None:
+    network, train, held = regression
+    with pytest.raises(DataError, match=r"so a loss is needed: search\(…, loss=…, metric=…\)"):
+        ranksearch.search(network, train, held, quiet=True)
+    with pytest.raises(RanksearchError, match=r"training\.pace is not a known key"):
+        ranksearch.search(network, train, held, loss=nn.functional.mse_loss, training={"pace": 1}, quiet=True)
