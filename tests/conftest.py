@@ -38,10 +38,12 @@ def _own_cache(tmp_path_factory: pytest.TempPathFactory) -> None:
 
 @pytest.fixture(autouse=True, scope="session")
 def _threads() -> None:
-    """Test processes side by side share the cores out (threads × processes ≤ cores)."""
+    """Test processes side by side share the cores out (threads × processes ≤ cores); OMP_NUM_THREADS, which the
+    processes that they start heed, binds them, too."""
     workers = int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "1"))
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    torch.set_num_threads(max(1, cores // workers))
+    asked = int(os.environ.get("OMP_NUM_THREADS") or cores)
+    torch.set_num_threads(max(1, min(asked, cores // workers)))
 
 
 @pytest.fixture(scope="session")

@@ -180,9 +180,8 @@ def untrained(
 
 def milestone_accuracy(subject: Subject, stage: Stage, network: nn.Module, augment: Augment) -> float:
     """A quick look at a network in training: in the plain form, which computes the same and runs faster."""
-    few = stage.sample(MILESTONE_IMAGES)
-    quick = replace(subject, reestimate=MILESTONE_IMAGES // 2)
-    return measured(quick, few, finished(quick, few, network, "plain", augment)).accuracy
+    few = replace(stage.sample(MILESTONE_IMAGES), reestimate=MILESTONE_IMAGES // 2)
+    return measured(subject, few, finished(subject, few, network, "plain", augment)).accuracy
 
 
 def finished(subject: Subject, stage: Stage, network: nn.Module, form: Form, augment: Augment = "all") -> nn.Module:
@@ -190,7 +189,7 @@ def finished(subject: Subject, stage: Stage, network: nn.Module, form: Form, aug
     return reestimate_batch_norm(
         collapse(network, form),
         stage.train,
-        subject.reestimate,
+        stage.reestimate,
         augment=augment,
         precision=stage.precision,
         device=subject.device,

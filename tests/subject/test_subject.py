@@ -32,6 +32,7 @@ def test_the_stages_keep_search_and_test_apart(session: Session) -> None:
     assert (len(final.train), len(final.measured), final.split) == (640, 128, "test")
     assert search.measured.fingerprint != final.measured.fingerprint
     assert search.dense_outputs.shape == final.dense_outputs.shape == (128, 4)
+    assert (search.reestimate, final.reestimate) == (128, 640)
 
 
 def test_devices() -> None:
