@@ -119,7 +119,7 @@ class Subject:
     @cached_property
     def final_stage(self) -> "Stage":
         """After selection: train on train + search, as the literature does, and measure on *test*; once, so that more
-        images for batch norm cost little, and are worth a tenth of a point (reports/resnet32-cifar10)."""
+        images for batch norm cost nothing that matters, and leave less to chance (reports/resnet32-cifar10)."""
         if self.splits.test is None:
             raise DataError("test accuracy is reported here, but the data source has no test split")
         everything = concatenate(self.splits.train, self.splits.search)
