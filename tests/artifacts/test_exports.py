@@ -10,11 +10,11 @@ import numpy as np
 import pytest
 import torch
 
+from ranksearch.artifacts import exports
 from ranksearch.artifacts.exports import EXPORTS, Bench
 from ranksearch.export import load_compressed, read_ranks
 from ranksearch.progressive import CLASSIFICATION
 from ranksearch.records import RankFile
-from ranksearch.runner import exports
 from ranksearch.study import opened_file
 from ranksearch.subject.study_network import study_network, study_splits
 
