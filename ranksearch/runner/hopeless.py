@@ -13,7 +13,7 @@ SPARED = ("closed form", "baseline")
 
 
 def judge(session: Session, plan: Plan) -> Callable[[Sequence[Milestone]], str]:
-    """What :func:`~..subject.trial.run_trial` asks at each milestone: a reason to stop the trial there, or nothing."""
+    """What :func:`.run_trial` asks at each milestone: a reason to stop the trial there, or nothing."""
     rule = session.study.search.stop
     ratio = network_cost(session.subject.spec, plan.configuration, session.form).compression_ratio
 
