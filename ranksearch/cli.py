@@ -1,4 +1,4 @@
-"""The command line: one verb per thing that a user does; each is thin and calls the runner."""
+"""The command line: one verb per thing that a user does; each is thin and calls what does it."""
 
 import logging
 import os

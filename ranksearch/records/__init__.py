@@ -14,6 +14,7 @@ from .trial_record import (
     Milestone,
     TrainingCost,
     TrialRecord,
+    run_name,
     trial_key,
     trial_seed,
 )
@@ -42,6 +43,7 @@ __all__ = [
     "Trial",
     "TrialRecord",
     "require_fit",
+    "run_name",
     "trial_key",
     "trial_seed",
 ]

@@ -134,7 +134,7 @@ class TrialRecord(msgspec.Struct, frozen=True, kw_only=True):
     @property
     def run(self) -> str:
         """Names a run: what is measured, and the seed."""
-        return f"{self.key}-{self.seed}"
+        return run_name(self.key, self.seed)
 
 
 def trial_key(configuration: RankConfiguration, schedule: DecaySchedule, recipe: Recipe) -> str:
@@ -145,6 +145,11 @@ def trial_key(configuration: RankConfiguration, schedule: DecaySchedule, recipe:
             del trained[name]
     settings = msgspec.json.encode((schedule.canonical(), trained), order="sorted")
     return hashlib.sha256(configuration.digest.encode() + settings).hexdigest()[:16]
+
+
+def run_name(key: str, seed: int) -> str:
+    """Names one run of what ``key`` names, by its training seed: a plan is known by it as the record that it became."""
+    return f"{key}-{seed}"
 
 
 def trial_seed(study_seed: int, key: str) -> int:

@@ -21,6 +21,7 @@ from ..records import (
     Recipe,
     TrainingCost,
     TrialRecord,
+    run_name,
     trial_key,
 )
 from ..records.recipe import Augment
@@ -49,7 +50,7 @@ class Plan:
     @property
     def run(self) -> str:
         """Names the run, seed included."""
-        return f"{self.key}-{self.seed}"
+        return run_name(self.key, self.seed)
 
 
 def run_trial(
