@@ -1,8 +1,8 @@
 """The decay schedule: how the share λ of the pre-trained weight falls from 1 to 0 during a trial."""
 
 import math
-from collections.abc import Callable
-from typing import Literal, get_args
+from collections.abc import Callable, Mapping
+from typing import Any, Literal, get_args
 
 import msgspec
 
@@ -53,6 +53,15 @@ class DecaySchedule(msgspec.Struct, frozen=True, kw_only=True):
     def canonical(self) -> "DecaySchedule":
         """The same schedule in one spelling: without decay, fade, end and order mean nothing."""
         return NO_DECAY if self.shape == "none" else self
+
+    def changed(self, entries: Mapping[str, Any]) -> "DecaySchedule":
+        """The same schedule but for some entries, in one spelling; where nothing decayed, the others are the default's.
+
+        >>> NO_DECAY.changed({"shape": "linear"}).end
+        0.5
+        """
+        given = DecaySchedule(shape="none") if self.shape == "none" else self
+        return msgspec.structs.replace(given, **entries).canonical()
 
     def decay(self, progress: float, depth: float = 0.0) -> float:
         """λ of a layer.

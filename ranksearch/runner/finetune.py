@@ -11,7 +11,7 @@ import msgspec
 from rich.console import Console
 
 from ..layers import Dense, RankConfiguration
-from ..records import NO_DECAY, RankFile, Recipe, TrialRecord, require_fit
+from ..records import NO_DECAY, DecaySchedule, RankFile, Recipe, TrialRecord, require_fit
 from ..study import Planned
 from ..subject.subject import Subject
 from ..subject.trial import Plan
@@ -32,17 +32,18 @@ def plans(
         files: rank files by the name they are reported under.
         epochs: over train + search.
         seeds: runs per configuration.
-        changes: entries of ``[finetune]`` that replace those of the file's recipe (``lr``, ``init``, …).
+        changes: entries of ``[finetune]`` that replace those of the file's recipe and schedule (``lr``, ``shape``, …).
     """
     images = epochs * len(subject.final_stage.train)
+    decay = {key: value for key, value in changes.items() if key in DecaySchedule.__struct_fields__}
+    training = {key: value for key, value in changes.items() if key not in decay}
     controls: dict[Recipe, None] = {}
     for name, ranks in files.items():
         require_fit(ranks.configuration, subject.spec, name)
-        recipe = msgspec.structs.replace(ranks.recipe, images=images, **changes)
+        recipe = msgspec.structs.replace(ranks.recipe, images=images, **training)
         controls[msgspec.structs.replace(recipe, learn="all", init="decomposition")] = None
-        schedule = ranks.schedule
-        if recipe.init == "elastic":  # what starts trained cannot start at zero
-            schedule = msgspec.structs.replace(schedule, fade="residual")
+        settled = {"fade": "residual"} if recipe.init == "elastic" else {}  # what starts trained cannot start at zero
+        schedule = ranks.schedule.changed(decay | settled)
         for seed in range(seeds):
             origin = f"finalist {name}" + (" (HOOI)" if recipe.init == "hooi" else "")
             yield Plan(ranks.configuration, schedule, recipe, seed, origin), ranks

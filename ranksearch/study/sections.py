@@ -256,7 +256,7 @@ class LatencySection(msgspec.Struct, frozen=True, kw_only=True):
 
 class FinetuneSection(msgspec.Struct, frozen=True, kw_only=True):
     """``[finetune]``: ``epochs`` over train + search with each of ``seeds`` seeds, by the data's whole augmentation
-    unless ``augment`` says otherwise; what else is given replaces the chosen trial's own training setting."""
+    unless ``augment`` says otherwise; what else is given replaces what the chosen trial had."""
 
     epochs: Count = 30
     seeds: Count = 3
@@ -272,18 +272,30 @@ class FinetuneSection(msgspec.Struct, frozen=True, kw_only=True):
     learn: str | None = None
     init: str | None = None
     augment: str = "all"
+    shape: str | None = None
+    fade: str | None = None
+    end: float | None = None
+    order: str | None = None
 
     def __post_init__(self) -> None:
         try:
-            Recipe(**self.changes)
+            Recipe(**self._given(Recipe))
+            DecaySchedule(**self._given(DecaySchedule))
         except StudyFileError as error:
-            raise StudyFileError(str(error).replace("training.", "finetune.", 1)) from None
+            raise StudyFileError(re.sub(r"^(training|schedule)\.", "finetune.", str(error))) from None
+        if self.fade == "full" and self.init == "elastic":
+            raise StudyFileError(
+                'finetune.fade must be "residual" where finetune.init is "elastic": an adapter that starts trained '
+                'cannot start at zero; or set finetune.init = "decomposition"'
+            )
 
     @property
     def changes(self) -> dict[str, Any]:
-        """Entries of :class:`Recipe` that replace the chosen trial's."""
-        given = {k: v for k, v in msgspec.structs.asdict(self).items() if k not in ("epochs", "seeds")}
-        return {k: v for k, v in given.items() if v is not None}
+        """Entries of :class:`Recipe` and :class:`DecaySchedule` that replace the chosen trial's."""
+        return self._given(Recipe) | self._given(DecaySchedule)
+
+    def _given(self, of: type[Recipe] | type[DecaySchedule]) -> dict[str, Any]:
+        return {name: value for name in of.__struct_fields__ if (value := getattr(self, name, None)) is not None}
 
 
 class ReportSection(msgspec.Struct, frozen=True, kw_only=True):

@@ -117,7 +117,8 @@ rounds = 30   # timed passes
 epochs = 30
 seeds = 3
 augment = "all"
-# lr = 0.02   # lr, batch, distillation, …: as the chosen trial's unless given
+# lr = 0.02   # this and the rest of [training]: as the chosen trial's unless given
+# shape = "linear"   # this and the rest of [schedule], likewise
 
 [report]
 # Results of others on the test split, drawn beside the study's own, such as

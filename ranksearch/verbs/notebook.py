@@ -90,7 +90,8 @@ class Study:
 
         Args:
             epochs: over train + search.
-            changes: settings that replace the trial's own, such as ``lr=0.01``; ``augment`` is ``"all"`` unless given.
+            changes: settings of training and decay that replace the trial's own, such as ``lr=0.01``, ``end=0.3``;
+                ``augment`` is ``"all"`` unless given.
         """
         files: Mapping[str, RankFile] = {f"trial {number}": ranks for number, ranks in selected(self.history, select)}
         study = self.session.study

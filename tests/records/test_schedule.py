@@ -88,3 +88,10 @@ def test_refuses(settings: dict, named: str) -> None:
 def test_round_trips_as_json(shape: str, fade: str, order: str, end: float) -> None:
     schedule = DecaySchedule(shape=shape, fade=fade, order=order, end=end)
     assert msgspec.json.decode(msgspec.json.encode(schedule), type=DecaySchedule) == schedule
+
+
+def test_other_entries_on_a_schedule() -> None:
+    given = DecaySchedule(shape="linear", fade="full", end=0.3)
+    assert given.changed({"fade": "residual"}) == DecaySchedule(shape="linear", end=0.3)
+    assert given.changed({"shape": "none"}) == NO_DECAY == NO_DECAY.changed({"end": 0.8})
+    assert NO_DECAY.changed({"shape": "linear"}) == DecaySchedule(shape="linear")  # not to the last step

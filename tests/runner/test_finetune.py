@@ -9,8 +9,8 @@ import pytest
 from ranksearch.errors import RankError
 from ranksearch.export import load_compressed, read_ranks
 from ranksearch.layers import RankConfiguration
-from ranksearch.records import RankFile, Recipe, TrialRecord
-from ranksearch.runner.finetune import CONTROL, finetune
+from ranksearch.records import DecaySchedule, RankFile, Recipe, TrialRecord
+from ranksearch.runner.finetune import CONTROL, finetune, plans
 from ranksearch.runner.founding import found_study
 from ranksearch.runner.session import Session, open_session
 from ranksearch.study import opened_file
@@ -113,3 +113,15 @@ def test_hooi_is_another_start_under_its_own_name(opened: Callable[[str], Sessio
     records = [finetune(session, {"three": ranks}, changes=changes, **given)[0] for changes in starts]
     assert [r.origin for r in records] == ["finalist three", "finalist three (HOOI)"]
     assert len(session.ledger.history().finished("finalists")) == 3  # the dense control is one for both
+
+
+def test_training_and_decay_are_the_files_unless_changed(session: Session) -> None:
+    given = DecaySchedule(shape="linear", fade="full", end=0.3)
+    ranks = RankFile(network={}, configuration=session.variables.allocate(3.0, {}, {}), schedule=given)
+    of_file, changed, elastic = (
+        next(plans(session.subject, {"three": ranks}, epochs=1, seeds=1, changes=changes))[0]
+        for changes in ({}, {"end": 0.6, "lr": 0.03}, {"init": "elastic"})
+    )
+    assert (of_file.schedule, of_file.recipe.lr) == (given, ranks.recipe.lr)
+    assert (changed.schedule, changed.recipe.lr) == (given.changed({"end": 0.6}), 0.03)
+    assert elastic.schedule == given.changed({"fade": "residual"})  # what starts trained cannot start at zero

@@ -1,3 +1,4 @@
+import re
 from typing import Any, get_args
 
 import msgspec
@@ -42,7 +43,7 @@ def test_sections_have_every_key_of_what_they_set_with_its_default() -> None:
         init="elastic", augment="flip"
     )
     changeable = set(FinetuneSection.__struct_fields__) - {"epochs", "seeds"}
-    assert changeable == set(Recipe.__struct_fields__) - {"images"}
+    assert changeable == {*Recipe.__struct_fields__, *DecaySchedule.__struct_fields__} - {"images"}
 
 
 @pytest.mark.parametrize(
@@ -55,8 +56,21 @@ def test_the_length_of_a_trial(given: dict[str, Any], train: int, images: int) -
 def test_finetune_changes_what_is_given_and_augments_in_full() -> None:
     assert FinetuneSection().changes == {"augment": "all"}
     assert FinetuneSection(lr=0.1, augment="none").changes == {"lr": 0.1, "augment": "none"}
-    with pytest.raises(StudyFileError, match=r"finetune\.learn = 'al' is unknown; did you mean 'all'"):
-        FinetuneSection(learn="al")
+    assert FinetuneSection(shape="linear", end=0.3).changes == {"augment": "all", "shape": "linear", "end": 0.3}
+
+
+@pytest.mark.parametrize(
+    ("given", "law"),
+    [
+        ({"learn": "al"}, "finetune.learn = 'al' is unknown; did you mean 'all'"),
+        ({"shape": "lineal"}, "finetune.shape = 'lineal' is unknown; did you mean 'linear'"),
+        ({"end": 2.0}, "finetune.end = 2.0 must be a fraction"),
+        ({"fade": "full", "init": "elastic"}, 'finetune.fade must be "residual" where finetune.init is "elastic"'),
+    ],
+)
+def test_finetune_states_the_laws_of_training_and_decay(given: dict[str, Any], law: str) -> None:
+    with pytest.raises(StudyFileError, match=re.escape(law)):
+        FinetuneSection(**given)
 
 
 def test_pretraining_learns_everything_and_distils_nothing() -> None:

@@ -34,11 +34,12 @@ def test_every_key_is_written_out(tmp_path: Path) -> None:
         f"finetune.{key}"
         for key in (
             "batch", "optimizer", "momentum", "weight_decay", "warmup", "clip", "distillation", "temperature", "learn",
-            "init",
+            "init", "fade", "end", "order",
         )
     }  # fmt: skip
     assert "or epochs = " in text
-    assert "lr, batch, distillation, …: as the chosen trial's" in text
+    assert "the rest of [training]: as the chosen trial's" in text
+    assert "the rest of [schedule], likewise" in text
 
 
 @pytest.mark.parametrize("model", ['say "hi"', "back\\slash", "Übung", "a{b}c"])
