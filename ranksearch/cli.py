@@ -52,7 +52,7 @@ def init(
     force: Annotated[bool, typer.Option(help="overwrite")] = False,
 ) -> None:
     """Write a study file with every default written out and explained."""
-    from .verbs.results import write_template
+    from .verbs.init import write_template
 
     write_template(output, model=model, data=data, weights=weights, force=force)
     _console().print(f"{output} written; next: ranksearch layers {output}", highlight=False)
@@ -231,15 +231,18 @@ def export(
             "`fastest`, each layer gets what is fastest here; as measured unless given"
         ),
     ] = None,
-    runtime: Annotated[str, typer.Option(help="whose seconds count for that: torch or onnxruntime")] = "torch",
-    batch: Annotated[int, typer.Option(min=1, help="at how many images")] = 1,
+    runtime: Annotated[str | None, typer.Option(help="whose seconds count: torch, or onnxruntime")] = None,
+    batch: Annotated[int | None, typer.Option(min=1, help="at how many images; 1 unless given")] = None,
     storage: Storage = None,
 ) -> None:
     """Take networks away from a study, as measured: ranks, weights, files for other runtimes, model cards."""
     from .artifacts.forms import Forms
+    from .errors import SelectionError
     from .verbs.network_verbs import export_selected
 
-    forms = Forms.parse(form, runtime, batch) if form else None
+    if form is None and (runtime or batch):
+        raise SelectionError("--runtime and --batch say how the layers' forms are timed: they go with --form")
+    forms = Forms.parse(form, runtime or "torch", batch or 1) if form else None
     for path, said in export_selected(_study(study, storage=storage), select, file, output, to, forms):
         _console().print(f"{path} written" + (f": {said}" if said else ""), highlight=False, soft_wrap=True)
 

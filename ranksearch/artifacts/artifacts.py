@@ -42,7 +42,7 @@ class Artifacts:
         if place is None:
             scheme, _, file = study.storage_url.partition(":///")
             beside = Path(file) if scheme == "sqlite" else study.folder / f"{study.name}.db"
-            return cls(beside.with_suffix(".networks"))
+            return cls(beside.with_name(f"{study.name}.networks"))  # a database may hold several studies
         if "://" not in place:
             return cls(study.resolve(place) / study.name)
         url = urlsplit(place)

@@ -27,7 +27,7 @@ from ..export import (
 from ..layers import Dense
 from ..networks import Splits
 from ..progressive import FLOAT32, Task, judged, outputs_of
-from ..records import Measurement, RankFile, StudyHistory, TrialRecord
+from ..records import DENSE_CONTROL, Measurement, RankFile, StudyHistory, TrialRecord
 from .artifacts import file_digest
 from .forms import Forms
 
@@ -158,7 +158,8 @@ def write_card(source: Source, path: Path) -> str:
     record = record_of(ranks, history)
     dense = {"dense network": history.study.dense}
     if ranks.measured and ranks.measured.split == "test":
-        controls = [t.record for t in history.finished("finalists") if t.record and t.record.origin == "dense control"]
+        finalists = [t.record for t in history.finished("finalists") if t.record]
+        controls = [r for r in finalists if r.origin == DENSE_CONTROL and r.recipe == ranks.recipe.control]
         dense |= {f"dense network, trained as long, seed {c.seed}": c.measured for c in controls}
     text = model_card(
         ranks,

@@ -88,6 +88,8 @@ def export(
         output = Path(f"{history.study.name}-{'front' if several else selection.replace('=', '-') + suffix}")
     points = selected(history, selection)
     several = len(points) > 1 or selection == "all" or output.is_dir()
+    if several and output.suffix in require_export(to).suffixes and not output.is_dir():
+        raise SelectionError(f"{output}: --select {selection} writes a file for each network; name a folder")
     for number, ranks in points:
         path = output / f"{history.study.name}-trial-{number}{suffix}" if several else output
         source = Source(ranks, partial(store.find, number, ranks), bench, lambda: history, forms)
@@ -109,6 +111,8 @@ def export_file(
         history: of the study, for the model card alone.
     """
     path = output or file.with_name(file.stem + require_export(to).suffixes[0])
+    if path.resolve() == file.resolve():
+        raise SelectionError(f"{path} would be written over itself: name another file with -o")
     source = Source(read_ranks(file), lambda: file, bench, history, forms)
     return path, write_export(source, path, to)
 

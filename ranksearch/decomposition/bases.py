@@ -33,7 +33,8 @@ class NestedBases:
         basis_in: (C_in, m) orthonormal, m = min(C_in, C_out·K); None for an SVD.
         coefficients: the kernel in both bases, whitened, (n, m·K); (n, C_in) for an SVD.
         unwhiten_out: (n, n) upper triangular, undoes the whitening by Γ; None is the identity.
-        unwhiten_in: (m·K, m·K) lower triangular, undoes the whitening by Σ; None is the identity.
+        unwhiten_in: (m·K, m·K) lower triangular, undoes the whitening by Σ; (K, m, m), a triangle for each position
+            of the kernel, where of Σ the diagonal alone is known; None is the identity.
     """
 
     spec: LayerSpec
@@ -60,7 +61,10 @@ class NestedBases:
         core = self.coefficients[:rank_out, :size].clone()
         if self.unwhiten_out is not None:
             core = self.unwhiten_out[:rank_out, :rank_out] @ core
-        if self.unwhiten_in is not None:
+        if self.unwhiten_in is not None and self.unwhiten_in.ndim == 3:
+            by_position = self.unwhiten_in[:, :rank_in, :rank_in]
+            core = torch.einsum("oik,kij->ojk", core.view(rank_out, rank_in, -1), by_position).flatten(1)
+        elif self.unwhiten_in is not None:
             core = core @ self.unwhiten_in[:size, :size]
         factor_out = self.basis_out[:, :rank_out].clone()
         if self.basis_in is None:
@@ -94,8 +98,6 @@ def nested_bases(
     sigma = gamma = None
     if patch_covariance is not None:
         sigma = _checked(spec, "patch covariance", patch_covariance, (size,) * patch_covariance.ndim)
-        if sigma.ndim == 1 and spec.format == "tucker2":
-            sigma = sigma.diag()
     if gradient_covariance is not None:
         gamma = _checked(spec, "gradient covariance", gradient_covariance, (spec.channels_out,) * 2)
     try:
@@ -131,7 +133,7 @@ def _checked(spec: LayerSpec, what: str, matrix: Tensor, shape: tuple[int, ...])
         raise RankError(f"layer {spec.name!r}: its {what} must be {shape}, got {tuple(matrix.shape)}")
     if not torch.isfinite(matrix).all():
         raise RankError(f"layer {spec.name!r}: its {what} holds NaN or infinity")
-    return matrix.detach().double().cpu()
+    return matrix.detach().cpu().double()
 
 
 def _decompose(
@@ -159,11 +161,19 @@ def _decompose(
         root, inverse = square_root(channel_average(sigma, channels))
         # Orthonormal columns that span, one after the other, what the whitened ones span.
         basis_in = torch.linalg.qr(inverse @ _left_vectors(root @ unfolding))[0]
-        lower = torch.linalg.cholesky(_project(_project(sigma, basis_in).T, basis_in))
-        projected = _project(coefficients @ sigma, basis_in)
-        coefficients = torch.linalg.solve_triangular(lower, projected.T, upper=False).T
-        # LAPACK's own inverse of a triangle: half the time of solving for the identity.
-        unwhiten_in = torch.from_numpy(scipy.linalg.lapack.dtrtri(lower.T.numpy())[0]).T
+        projected = _project(_times(coefficients, sigma), basis_in)
+        if sigma.ndim == 1:  # positions do not mix
+            of_positions = sigma.reshape(channels, -1).T[:, :, None]
+            lower = torch.linalg.cholesky(basis_in.T @ (of_positions * basis_in))
+            by_position = projected.reshape(len(projected), basis_in.shape[1], -1).permute(2, 1, 0)
+            by_position = torch.linalg.solve_triangular(lower, by_position, upper=False)
+            coefficients = by_position.permute(2, 1, 0).flatten(1)
+            unwhiten_in = torch.linalg.inv(lower)
+        else:
+            lower = torch.linalg.cholesky(_project(_project(sigma, basis_in).T, basis_in))
+            coefficients = torch.linalg.solve_triangular(lower, projected.T, upper=False).T
+            # LAPACK's own inverse of a triangle: half the time of solving for the identity.
+            unwhiten_in = torch.from_numpy(scipy.linalg.lapack.dtrtri(lower.T.numpy())[0]).T
     blocks |= {"coefficients": coefficients, "basis_in": basis_in, "unwhiten_in": unwhiten_in}
     return coefficients.square(), blocks
 

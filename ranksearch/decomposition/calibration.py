@@ -15,6 +15,7 @@ from typing import Any, Literal
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
+from torch.utils._pytree import tree_map
 
 from ..errors import DataError, NetworkError, describe
 from ..layers import NetworkSpec
@@ -193,4 +194,8 @@ def _softened(outputs: Tensor, generator: torch.Generator) -> Tensor:
 
 def _one_by_one(outputs: Tensor, targets: Any, loss: UserLoss) -> Tensor:
     """The sum over images, whether the loss itself sums or averages over a batch."""
-    return torch.stack([loss(outputs[i : i + 1], targets[i : i + 1]).sum() for i in range(len(outputs))]).sum()
+    losses = []
+    for i in range(len(outputs)):
+        target = tree_map(lambda of_all, i=i: of_all[i : i + 1], targets)
+        losses.append(loss(outputs[i : i + 1], target).sum())
+    return torch.stack(losses).sum()

@@ -10,6 +10,8 @@ from torch import Tensor
 
 from ..errors import RankError
 
+NOTHING = 1e-12  # stands for the variance of what is always zero: a layer without gradients must not count as sensitive
+
 
 def shrink(covariance: Tensor, rho: float = 0.0, ridge: float = 1e-4) -> Tensor:
     """(1 − ρ)Σ + ρ·diag Σ + ridge·mean(diag Σ)·I: positive definite, whatever is dead or was seen too rarely.
@@ -17,10 +19,10 @@ def shrink(covariance: Tensor, rho: float = 0.0, ridge: float = 1e-4) -> Tensor:
     Args:
         covariance: (n, n), positive semidefinite; or its diagonal alone, (n,).
         rho: in [0, 1], larger where there are few patches for the dimensions: :func:`shrinkage`.
-        ridge: > 0, relative to the mean variance (to 1 where there is none at all).
+        ridge: > 0, relative to the mean variance (to :data:`NOTHING` where there is none at all).
     """
     diagonal = covariance.diagonal() if covariance.ndim == 2 else covariance
-    floor = ridge * (float(diagonal.mean()) or 1.0)
+    floor = ridge * (float(diagonal.mean()) or NOTHING)
     if covariance.ndim == 1:
         return covariance + floor
     shrunk = (1 - rho) * covariance
@@ -60,6 +62,8 @@ def square_root(covariance: Tensor) -> tuple[Tensor, Tensor]:
 
 
 def channel_average(covariance: Tensor, channels: int) -> Tensor:
-    """Σ_c: the blocks of Σ at equal kernel positions, averaged; (channels, channels)."""
+    """Σ_c: the blocks of Σ at equal kernel positions, averaged; (channels, channels). Σ may be its diagonal."""
+    if covariance.ndim == 1:
+        return covariance.reshape(channels, -1).mean(1).diag()
     size = len(covariance) // channels
     return torch.einsum("ikjk->ij", covariance.reshape(channels, size, channels, size)) / size

@@ -62,7 +62,7 @@ def hooi(weight: Tensor, rank_out: int, rank_in: int, *, iterations: int = 100, 
         raise RankError(f"ranks ({rank_out}, {rank_in}) are not legal for a kernel of shape {tuple(weight.shape)}")
     with tensorly.backend_context("numpy", local_threadsafe=True):
         (core, factors), _ = partial_tucker(
-            tensor=weight.detach().double().cpu().numpy(),
+            tensor=weight.detach().cpu().double().numpy(),
             rank=[rank_out, rank_in],
             modes=[0, 1],
             n_iter_max=iterations,

@@ -40,7 +40,7 @@ def pivot(factor: Tensor) -> Pivoting:
 
     Dependent columns do no harm: rows beyond the numerical rank get transfer entries of zero.
     """
-    values = factor.detach().double().cpu().numpy()
+    values = factor.detach().cpu().double().numpy()
     rank = values.shape[1]
     triangle, order = scipy.linalg.qr(values.T, mode="r", pivoting=True)
     diagonal = np.abs(np.diag(triangle))

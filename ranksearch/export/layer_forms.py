@@ -98,11 +98,13 @@ def _inputs(network: nn.Module, configuration: RankConfiguration, x: Tensor) -> 
     inputs: dict[str, Tensor] = {}
     names = {network.get_submodule(n): n for n, r in configuration.layers.items() if not isinstance(r, Dense)}
 
-    def keep(layer: nn.Module, given: tuple[Tensor, ...]) -> None:
-        inputs.setdefault(names[layer], given[0])
+    def keep(layer: nn.Module, args: tuple[Tensor, ...], kwargs: dict[str, Tensor]) -> None:
+        inputs.setdefault(names[layer], args[0] if args else kwargs["input"])
 
-    hooks = [layer.register_forward_pre_hook(keep) for layer in names]
-    network(x)
-    for hook in hooks:
-        hook.remove()
+    hooks = [layer.register_forward_pre_hook(keep, with_kwargs=True) for layer in names]
+    try:
+        network(x)
+    finally:
+        for hook in hooks:
+            hook.remove()
     return inputs

@@ -38,23 +38,26 @@ def model_card(
         classes: that the network tells apart; None where it does not.
         file_bytes, digest: of the checkpoint.
     """
-    cost = {form: network_cost(study.network, ranks.configuration, form) for form in FORMS}
-    ratio, name = cost[ranks.form].compression_ratio, ranks.network.get("model", "")
+    stored = network_cost(study.network, ranks.configuration, ranks.form, ranks.layer_forms)
+    cost = {f"{form} form": network_cost(study.network, ranks.configuration, form) for form in FORMS}
+    if ranks.layer_forms:
+        cost = {"as stored": stored} | cost
+    ratio, name = stored.compression_ratio, ranks.network.get("model", "")
     sections = [
         f"# {prose(name)}, {ratio:.2f}× smaller",
         f"A low-rank compressed copy of {code(name)}, out of the study {code(study.name)}: Tucker-2 for k×k "
-        f"convolutions, truncated SVD for 1×1 convolutions and linear layers, in the {ranks.form} form, float32. "
+        f"convolutions, truncated SVD for 1×1 convolutions and linear layers, in {ranks.forms_text}, float32. "
         f"Dense weights {code(ranks.network.get('weights', ''))}, checkpoint {file_bytes:,} bytes, "
         f"digest {code(digest)}.",
         "## What was measured",
         _rows(["network", "accuracy", "split", "images", "distance from dense"], _measured(ranks, dense)),
         _rows(
-            ["", "dense", *(f"compressed, {form} form" for form in FORMS)],
+            ["", "dense", *(f"compressed, {form}" for form in cost)],
             [
-                ["parameters", f"{study.network.params:,}", *(f"{cost[form].params:,}" for form in FORMS)],
-                ["MACs per image", f"{study.network.macs:,}", *(f"{cost[form].macs:,}" for form in FORMS)],
-                ["compression ratio", "1", *(f"{cost[form].compression_ratio:.2f}×" for form in FORMS)],
-                ["MAC ratio", "1", *(f"{cost[form].mac_ratio:.2f}×" for form in FORMS)],
+                ["parameters", f"{study.network.params:,}", *(f"{c.params:,}" for c in cost.values())],
+                ["MACs per image", f"{study.network.macs:,}", *(f"{c.macs:,}" for c in cost.values())],
+                ["compression ratio", "1", *(f"{c.compression_ratio:.2f}×" for c in cost.values())],
+                ["MAC ratio", "1", *(f"{c.mac_ratio:.2f}×" for c in cost.values())],
             ],
         ),
         "## Protocol",

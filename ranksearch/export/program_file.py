@@ -41,7 +41,7 @@ def load_program(path: Path) -> Callable[[Tensor], Tensor]:
     Raises:
         ExportError: missing or not a program.
     """
-    require_program(path)
+    require_program(path).close()
     try:
         return torch.export.load(path).module()
     except Exception as error:  # whatever a deserialiser can throw

@@ -3,11 +3,14 @@
 For files that carry their own graph (ONNX, ``torch.export``): the result is no longer the user's model class.
 """
 
+import copy
+from collections import Counter
 from typing import Any
 
 import torch
 from torch import Tensor, fx, nn
 from torch.fx.experimental.optimization import fuse
+from torch.nn.modules.batchnorm import _BatchNorm
 
 Pointwise = nn.Conv2d | nn.Linear
 
@@ -25,22 +28,35 @@ def streamline(network: nn.Module) -> nn.Module:
         A graph module; the network itself where its forward cannot be traced (it branches on its input).
     """
     try:
-        traced = fuse(network.eval())
+        traced = fx.symbolic_trace(copy.deepcopy(network).eval())
+        _own_convolutions(traced)
+        fused = fuse(traced, inplace=True, no_trace=True)
     except Exception:  # whatever the user's forward raises under symbolic tracing
         return network
-    assert isinstance(traced, fx.GraphModule)
-    return merge_pointwise(traced)
+    assert isinstance(fused, fx.GraphModule)
+    return merge_pointwise(fused)
+
+
+def _own_convolutions(traced: fx.GraphModule) -> None:
+    """Gives a convolution that is called several times a copy for each batch norm: each is folded into its own."""
+    modules = dict(traced.named_modules())
+    calls = [node for node in traced.graph.nodes if node.op == "call_module"]
+    uses = Counter(node.target for node in calls)
+    for place, node in enumerate(calls):
+        normed = [user for user in node.users if isinstance(modules.get(str(user.target)), _BatchNorm)]
+        if uses[node.target] > 1 and normed:
+            own = f"{node.target}_{place}"
+            traced.add_submodule(own, copy.deepcopy(modules[str(node.target)]))
+            node.target = own
 
 
 def merge_pointwise(traced: fx.GraphModule) -> fx.GraphModule:
     """``traced`` with adjacent 1×1 layers multiplied where the product has fewer weights, changed in place."""
     modules = dict(traced.named_modules())
     calls = [node for node in traced.graph.nodes if node.op == "call_module"]
-    uses: dict[Any, int] = {}
+    uses = Counter(node.target for node in calls)
     for node in calls:
-        uses[node.target] = uses.get(node.target, 0) + 1
-    for node in calls:
-        first_node = node.args[0]
+        first_node = node.args[0] if node.args else node.kwargs.get("input")
         if not (isinstance(first_node, fx.Node) and first_node.op == "call_module" and len(first_node.users) == 1):
             continue
         if uses[node.target] > 1 or uses[first_node.target] > 1:  # a shared layer has other neighbours elsewhere
@@ -55,7 +71,7 @@ def merge_pointwise(traced: fx.GraphModule) -> fx.GraphModule:
         parent, _, name = str(node.target).rpartition(".")
         setattr(traced.get_submodule(parent), name, merged)
         modules[str(node.target)] = merged
-        node.args = (first_node.args[0], *node.args[1:])
+        node.args, node.kwargs = first_node.args, first_node.kwargs
         traced.graph.erase_node(first_node)
     traced.delete_all_unused_submodules()
     traced.recompile()

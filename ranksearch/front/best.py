@@ -61,13 +61,14 @@ def _why_nothing(table: pd.DataFrame, study: StudyRecord) -> str:
 
 
 def _knee(table: pd.DataFrame, _: float, study: StudyRecord) -> pd.DataFrame:
-    """The point farthest above the chord between the front's ends, in the study's unit box (Das 1999)."""
+    """The point farthest above the chord between the front's ends, in the study's unit box (Das 1999); the largest
+    network of equals, as both ends of a front of two are."""
     points = front(table)
     unit = study.box.normalise(points["accuracy"], points["compression_ratio"])
     along = unit[-1] - unit[0]
     # Accuracy falls and ratio rises along the chord: this normal points to more of both, above the chord.
     normal = np.array([along[1], -along[0]])
-    return points.iloc[[int(np.argmax((unit - unit[0]) @ normal))]]
+    return points.iloc[[int(np.argmax(((unit - unit[0]) @ normal).round(9)))]]
 
 
 def _best_accuracy(table: pd.DataFrame, _: float, study: StudyRecord) -> pd.DataFrame:

@@ -2,9 +2,10 @@
 
 import math
 
+import numpy as np
 import pandas as pd
 
-from ..records import StudyHistory
+from ..records import DENSE_CONTROL, Recipe, StudyHistory
 from .stages import spearman
 from .trial_table import trial_table
 
@@ -19,7 +20,8 @@ def finalist_table(history: StudyHistory) -> pd.DataFrame:
     measured on: the same ranks trained longer are another row. ``accuracy_mean`` and ``accuracy_std`` (n − 1; NaN
     of one seed) over the ``seeds`` that gave a measurement, ``failures`` that did not; ``images`` and ``seconds``
     of one seed (mean). ``search_accuracy`` is the best that a trial or baseline with the same ranks (``digest``)
-    reached on the search split, NaN where there is none; ``lr`` tells dense controls of several recipes apart.
+    reached on the search split, NaN where there is none; ``lr`` tells dense controls of several recipes apart, and
+    ``control_accuracy`` is the mean of those that were trained by the row's own recipe, NaN where there are none.
     """
     finalists = trial_table(history, "finalists")
     searched = pd.concat([trial_table(history, "trials"), trial_table(history, "baselines")])
@@ -42,6 +44,13 @@ def finalist_table(history: StudyHistory) -> pd.DataFrame:
     table["seeds"] = table["seeds"].fillna(0).astype("int64")
     table["failures"] = all_.size() - table["seeds"]
     table["search_accuracy"] = table["digest"].map(best).astype("float64")
+    trained = [t.record for t in history.finished("finalists") if t.record and not t.record.failure]
+    controls: dict[Recipe, list[float]] = {}
+    for record in trained:
+        if record.origin == DENSE_CONTROL:
+            controls.setdefault(record.recipe.control, []).append(record.measured.accuracy)
+    beside = {r.key: np.mean(controls.get(r.recipe.control, [math.nan])) for r in trained}
+    table["control_accuracy"] = table.index.get_level_values("key").map(beside).astype("float64")
     return table.reset_index().sort_values("compression_ratio", kind="stable", ignore_index=True)
 
 

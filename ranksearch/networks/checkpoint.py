@@ -1,5 +1,6 @@
 """Weights from a file into a network, and the fingerprint of a network's weights. No code in a file is ever run."""
 
+import errno
 import hashlib
 import os
 import re
@@ -9,6 +10,7 @@ from typing import Any
 
 import safetensors.torch
 import torch
+from safetensors import SafetensorError
 from torch import Tensor, nn
 
 from ..errors import WeightsError, describe
@@ -47,6 +49,8 @@ def load_weights(network: nn.Module, path: str | Path) -> None:
         twins = [other for other in state if other in expected and expected[other] is expected[name]]
         if twins:
             state[name] = state[twins[0]]
+        elif not isinstance(expected[name], Tensor):  # a module's extra state: not of the weights
+            state[name] = expected[name]
     try:
         network.load_state_dict(state)
     except Exception as failure:  # a state dict of another network, or a module's own loading hook
@@ -62,11 +66,19 @@ def load_weights(network: nn.Module, path: str | Path) -> None:
 
 def save_weights(network: nn.Module, path: Path, metadata: Mapping[str, str] | None = None) -> None:
     """Writes the state of ``network`` as safetensors, whole or not at all: a killed process leaves no half file."""
+    tensors: dict[int, tuple[str, Tensor]] = {}  # one name of each: who loads them knows which are one
+    for name, tensor in network.state_dict(keep_vars=True).items():
+        if isinstance(tensor, Tensor):
+            tensors.setdefault(id(tensor), (name, tensor.detach().cpu().contiguous().clone()))
     path.parent.mkdir(parents=True, exist_ok=True)
-    state = {name: tensor.detach().cpu().contiguous().clone() for name, tensor in network.state_dict().items()}
     part = path.with_name(f"{path.name}.{os.getpid()}.part")
-    safetensors.torch.save_file(state, part, dict(metadata or {}))
-    part.replace(path)
+    try:
+        safetensors.torch.save_file(dict(tensors.values()), part, dict(metadata or {}))
+        part.replace(path)
+    except SafetensorError as error:  # how it reports a full disk
+        raise OSError(errno.EIO, str(error), str(path)) from error
+    finally:
+        part.unlink(missing_ok=True)
 
 
 def weights_fingerprint(network: nn.Module) -> str:

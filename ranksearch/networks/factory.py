@@ -25,7 +25,10 @@ def import_factory(path: str, error: type[RanksearchError]) -> Any:
         module = importlib.import_module(module_name)
     except ModuleNotFoundError as missing:
         if missing.name and (module_name + ".").startswith(missing.name + "."):
-            raise error(f"{path!r}: there is no module {missing.name!r} here or among the installed ones") from missing
+            raise error(
+                f"{path!r}: there is no module {missing.name!r} in {os.getcwd()}, whence you called, or "
+                "among the installed ones"
+            ) from missing
         raise error(f"{path!r}: importing {module_name} needs {missing.name!r}, which is not installed") from missing
     except Exception as failure:
         raise error(f"{path!r}: importing {module_name} failed with {describe(failure)}") from failure

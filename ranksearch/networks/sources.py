@@ -124,6 +124,6 @@ def _read_npz(path: Path) -> Examples:
     if x.ndim == 4 and x.shape[3] in (1, 3, 4) and x.shape[1] > 4:
         raise DataError(f"{path}: x is {x.shape}, which looks like N×H×W×C: store x.transpose(0, 3, 1, 2)")
     try:
-        return Resident.of(x, torch.from_numpy(y))
+        return Resident.of(x, torch.from_numpy(y[:, 0] if y.ndim == 2 and y.shape[1] == 1 else y))  # Keras has columns
     except (DataError, TypeError) as failure:
         raise DataError(f"{path}: {failure}") from failure

@@ -36,9 +36,9 @@ class Splits:
 
     @property
     def fingerprint(self) -> str:
-        """Sixteen hexadecimal digits over the contents, order and normalisation of all parts."""
-        parts = [part.fingerprint if part else "none" for part in (self.train, self.search, self.test)]
-        return hashlib.sha256(" ".join(parts).encode()).hexdigest()[:16]
+        """Sixteen hexadecimal digits over the contents, order and normalisation of train and search."""
+        parts = f"{self.train.fingerprint} {self.search.fingerprint}"
+        return hashlib.sha256(parts.encode()).hexdigest()[:16]
 
 
 def make_splits(
@@ -137,7 +137,9 @@ def _checked(
                 "the label order must be the same"
             )
     protocol.append(
-        f"test: {len(test):,} images, seen by finetune and evaluate only" if test else "there is no test split"
+        f"test: {len(test):,} images, seen by finetune and evaluate only"
+        if test
+        else "there was no test split when the study was made"
     )
     protocol += _copies({"train": train, **prepared})
     return Splits(train, prepared["search"], prepared.get("test"), classes, tuple(protocol))

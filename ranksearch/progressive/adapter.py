@@ -70,11 +70,11 @@ class ProgressiveLayer(nn.Module):
         kernel = composed(self.factors(), residual.shape)
         return torch.add(kernel, residual, alpha=self.decay) if self.decay else kernel
 
-    def forward(self, x: Tensor) -> Tensor:
-        if not self.prefers_factors(x):
-            return with_kernel(self.shell, x, self.kernel(), self.shell.bias)
-        y = with_factors(self.shell, x, self.factors())
-        return torch.add(y, with_kernel(self.shell, x, self.shell.weight), alpha=self.decay) if self.decay else y
+    def forward(self, input: Tensor) -> Tensor:  # the name by which torch's layers may be called
+        if not self.prefers_factors(input):
+            return with_kernel(self.shell, input, self.kernel(), self.shell.bias)
+        y = with_factors(self.shell, input, self.factors())
+        return torch.add(y, with_kernel(self.shell, input, self.shell.weight), alpha=self.decay) if self.decay else y
 
     def prefers_factors(self, x: Tensor) -> bool:
         """See :func:`prefers_factors`."""

@@ -97,14 +97,14 @@ class ElasticLayer(nn.Module):
             self._starts[ranks] = (found.factor_in if found.core is None else found.core).to(self.factor_out.device)
         return self._starts[ranks]
 
-    def forward(self, x: Tensor) -> Tensor:
+    def forward(self, input: Tensor) -> Tensor:  # the name by which torch's layers may be called
         weight, bias = self.shell.weight, self.shell.bias
         if isinstance(self.ranks, Dense):
-            return with_kernel(self.shell, x, weight, bias)
+            return with_kernel(self.shell, input, weight, bias)
         factors = self.slice(self.ranks)
-        if prefers_factors(self.shell, x, factors):
-            return with_factors(self.shell, x, factors)
-        return with_kernel(self.shell, x, composed(factors, weight.shape), bias)
+        if prefers_factors(self.shell, input, factors):
+            return with_factors(self.shell, input, factors)
+        return with_kernel(self.shell, input, composed(factors, weight.shape), bias)
 
     def extra_repr(self) -> str:
         return f"full ranks {full_ranks(self.bases.spec)}, {self.ranks}"

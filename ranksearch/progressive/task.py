@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 import torch.nn.functional as F
@@ -23,12 +23,15 @@ class Task:
         score: (outputs, targets) of a whole split → [0, 1], larger is better: the study's accuracy.
         distance: (outputs, dense outputs) of a whole split → ≥ 0: how far the network has moved.
         distil: (outputs, the teacher's outputs, temperature) of a batch → scalar; learned from.
+        require: (the dense network's outputs, targets) of a whole split; raises :class:`MetricError` where its metric
+            lies beyond the range that it is scaled from.
     """
 
     loss: Loss
     score: Metric
     distance: Metric
     distil: Callable[[Tensor, Tensor, float], Tensor]
+    require: Callable[[Tensor, Tensor], None] = lambda outputs, targets: None
 
     @classmethod
     def of(
@@ -45,8 +48,8 @@ class Task:
                 output error, since outputs need not be logits.
             metric: (outputs, targets) of a whole split → number.
             direction: ``"maximize"`` or ``"minimize"``: which end of ``range`` is good.
-            range: the metric's worst and best values in either order; mapped onto [0, 1], values beyond it
-                count as its edge.
+            range: the metric's worst and best values in either order; mapped onto [0, 1]. A compressed network's value
+                beyond it counts as its edge; the dense network's must lie within.
 
         Raises:
             StudyFileError: an unknown direction, or an empty or infinite range.
@@ -61,10 +64,12 @@ class Task:
         low, high = sorted(range)
         if not (math.isfinite(low) and math.isfinite(high) and low < high):
             raise StudyFileError(f"range = {range} must be two different finite numbers, the metric's ends")
-        score = CLASSIFICATION.score if metric is None else _scaled(metric, direction, low, high)
-        if loss is None:
-            return cls(CLASSIFICATION.loss, score, CLASSIFICATION.distance, CLASSIFICATION.distil)
-        return cls(loss, score, _squared_error, lambda outputs, teacher, temperature: F.mse_loss(outputs, teacher))
+        task = CLASSIFICATION
+        if metric is not None:
+            task = replace(task, score=_scaled(metric, direction, low, high), require=_within(metric, low, high))
+        if loss is not None:
+            task = replace(task, loss=loss, distance=_squared_error, distil=_squared_output_error)
+        return task
 
 
 def _scaled(metric: Metric, direction: str, low: float, high: float) -> Metric:
@@ -78,12 +83,37 @@ def _scaled(metric: Metric, direction: str, low: float, high: float) -> Metric:
     return score
 
 
+def _within(metric: Metric, low: float, high: float) -> Callable[[Tensor, Tensor], None]:
+    def require(outputs: Tensor, targets: Tensor) -> None:
+        if not low <= (value := float(metric(outputs, targets))) <= high:
+            raise MetricError(
+                f"the metric of the dense network is {value:g}, beyond its range of {low:g} to {high:g}, so that "
+                "better and worse networks could not be told apart: give its worst and best value, metric_range=(…, …)"
+            )
+
+    return require
+
+
+def _squared_output_error(outputs: Tensor, teacher: Tensor, temperature: float) -> Tensor:
+    return F.mse_loss(outputs, teacher)
+
+
 def _squared_error(outputs: Tensor, dense: Tensor) -> float:
     return float(F.mse_loss(outputs, dense))
 
 
 def _top1(outputs: Tensor, targets: Tensor) -> float:
-    """Share of images (or positions: classes are dimension 1) whose largest logit is the label's."""
+    """Share of images (or positions: classes are dimension 1) whose largest logit is the label's.
+
+    Raises:
+        MetricError: outputs that are not logits of the labels.
+    """
+    labels = not (targets.is_floating_point() or targets.is_complex())
+    if not labels or outputs.ndim < 2 or outputs.shape[1] < 2 or targets.shape != outputs[:, 0].shape:
+        raise MetricError(
+            f"accuracy wants an integer label for each row of two logits or more, got targets {tuple(targets.shape)} "
+            f"of {targets.dtype} beside outputs {tuple(outputs.shape)}: say by metric=… what is to be judged"
+        )
     return float((outputs.argmax(1) == targets).double().mean())
 
 

@@ -9,6 +9,7 @@ from .schedule import NO_DECAY, SCHEDULES, DecaySchedule
 from .screened_candidate import CHEAP_STAGES, CheapStage, ScreenedCandidate
 from .study_record import ClosedFormPoint, Room, StudyHistory, StudyRecord, Trial
 from .trial_record import (
+    DENSE_CONTROL,
     Machine,
     Measurement,
     Milestone,
@@ -21,6 +22,7 @@ from .trial_record import (
 
 __all__ = [
     "CHEAP_STAGES",
+    "DENSE_CONTROL",
     "NO_DECAY",
     "SCHEDULES",
     "CheapStage",

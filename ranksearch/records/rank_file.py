@@ -1,5 +1,6 @@
 """The rank configuration file, ``ranksearch.ranks/1``: JSON or YAML, readable without this package."""
 
+from collections import Counter
 from pathlib import Path
 from typing import Any
 
@@ -46,6 +47,12 @@ class RankFile(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     def key(self) -> str:
         """The :func:`trial_key` of what it describes."""
         return trial_key(self.configuration, self.schedule, self.recipe)
+
+    @property
+    def forms_text(self) -> str:
+        """In which forms a checkpoint stores the layers, in words."""
+        others = ", ".join(f"{n} {form}" for form, n in Counter(self.layer_forms.values()).most_common())
+        return f"the {self.form} form" + (f" but for {others}" if others else "")
 
     def __post_init__(self) -> None:
         for name, form in self.layer_forms.items():

@@ -74,6 +74,11 @@ class Recipe(msgspec.Struct, frozen=True, kw_only=True):
                     raise StudyFileError(f"training.{key} = {value} must be {law}")
 
     @property
+    def control(self) -> "Recipe":
+        """Of the dense network that is trained as long beside a compressed one: all of it learns, from where it is."""
+        return msgspec.structs.replace(self, learn="all", init="decomposition")
+
+    @property
     def steps(self) -> int:
         """Optimiser steps: images / batch, rounded up."""
         return -(-self.images // self.batch)

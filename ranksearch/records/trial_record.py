@@ -12,6 +12,8 @@ from .latency import LatencyComparison
 from .recipe import Recipe
 from .schedule import DecaySchedule
 
+DENSE_CONTROL = "dense control"  # origin of the dense network that is trained as long as a compressed one
+
 #: settings that came later and what all trials did before: keys of those trials stay what they were
 ADDED = {"init": "decomposition", "augment": "all"}
 
@@ -79,7 +81,7 @@ class TrialRecord(msgspec.Struct, frozen=True, kw_only=True):
 
     Attributes:
         origin: who proposed the configuration: ``"sampler"``, ``"closed form"``, ``"baseline uniform@4"``,
-            ``"trial 7"`` of a confirmation, ``"finalist"``, ``"dense control"``.
+            ``"trial 7"`` of a confirmation, ``"finalist"``, :data:`DENSE_CONTROL`.
         plain, pivoted: cost by either count; ``form`` says which one the study counts.
         measured: on the split named inside; the exported network is the measured one.
         failure: empty, or why the configuration counts as useless (a non-finite loss): accuracy is 0 then.

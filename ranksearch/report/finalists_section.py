@@ -9,7 +9,6 @@ from .blocks import Block, Column, Section, Table, Text, per_study
 from .study_view import StudyView
 from .wording import MISSING, count, percent, plural, points, times
 
-DENSE_CONTROL = "dense control"  # the origin of the dense network given the same extra epochs
 FEW = 10  # below so many pairs a rank correlation says little
 
 
@@ -34,7 +33,6 @@ def finalists_table(view: StudyView) -> Table:
     """One row per finalist: mean ± standard deviation over its seeds, and the trial whose ranks it has."""
     table, trials = view.finalists, view.trials
     trial_of = trials.drop_duplicates("digest").set_index("digest")["number"].to_dict()
-    control = table.loc[table["origin"] == DENSE_CONTROL, "accuracy_mean"].max()
     numbers = ("trial", "ratio, pivoted", "ratio, plain", "MACs", "in the search", "accuracy", "to dense control")
     return Table(
         (
@@ -54,7 +52,7 @@ def finalists_table(view: StudyView) -> Table:
                 times(row["mac_ratio"]),
                 percent(row["search_accuracy"]),
                 mean_and_spread(row["accuracy_mean"], row["accuracy_std"]),
-                points(row["accuracy_mean"] - control),
+                points(row["accuracy_mean"] - row["control_accuracy"]),
                 row["split"],
                 f"{row['seeds']}" + (f" ({row['failures']} failed)" if row["failures"] else ""),
                 MISSING if pd.isna(row["images"]) else count(row["images"]),

@@ -9,7 +9,6 @@ import pandas as pd
 from ..errors import SelectionError
 from ..front import select
 from .blocks import Fact
-from .finalists_section import DENSE_CONTROL
 from .study_view import StudyView
 from .wording import percent, plural, points, sentence, times
 
@@ -69,6 +68,9 @@ def _usual(view: StudyView) -> pd.Series:
 def _open(view: StudyView) -> str:
     states = [trial.state for room in view.rooms.values() for trial in room]
     running, waiting = states.count("running"), states.count("waiting")
+    # Trials that are queued beyond the budget are not waited for.
+    left = view.study.settings.get("search", {}).get("trials", math.inf) - len(view.trials)
+    waiting -= max(0, [t.state for t in view.history.trials].count("waiting") - max(0, left))
     if not running + waiting:
         return ""
     return f"The study is not finished: {running} running, {waiting} waiting when this page was made."
@@ -109,11 +111,11 @@ def _within_a_point(view: StudyView) -> Fact:
 def _tested(view: StudyView) -> Sequence[Fact]:
     """Accuracy of the finalist nearest to the usual ratio, beside the dense control."""
     trained = view.finalists[view.finalists["seeds"] > 0]
-    control = trained.loc[trained["origin"] == DENSE_CONTROL, "accuracy_mean"]
     compressed = trained[trained["compression_ratio"] > 1].to_dict("records")
     if not compressed:
         return ()
     row = min(compressed, key=lambda row: abs(math.log(row["compression_ratio"] / USUAL_RATIO)))
-    beside = f"dense control {percent(control.iloc[0])}" if len(control) else "no dense control"
+    control = row["control_accuracy"]
+    beside = "no dense control" if math.isnan(control) else f"dense control {percent(control)}"
     label = f"on {row['split']}, fine-tuned at {times(row['compression_ratio'], 1)}"
     return (Fact(percent(row["accuracy_mean"]), label, f"{plural(row['seeds'], 'seed')} · {beside}"),)

@@ -19,7 +19,6 @@ from ..terminal.tables import closed_form_line
 from .founding import untrained_measurement
 from .session import Session
 
-CHECKPOINT = "elastic.checkpoint"
 CHECKPOINT_EVERY = 250  # steps
 SHOW_EVERY = 30  # seconds between two lines on its progress
 SHOWN = 4  # slices of the closed-form front that are measured and printed in the end
@@ -42,12 +41,17 @@ def elastic_stage(session: Session, console: Console, until: float = float("inf"
     ledger = session.ledger
     if ledger.elastic is None and not session.study.starts_elastic:
         return None
+    again = ledger.elastic is not None and is_due(session)  # a study that was too short may have been prolonged
 
     def waits() -> None:
         console.print("waiting for the process that trains the elastic adapter", highlight=False)
 
     train = partial(train_elastic, session, console)
-    ledger.once("elastic", lambda: ledger.elastic is not None, train, until=until, on_wait=waits)
+
+    def settled() -> bool:
+        return ledger.elastic is not None and not (again and ledger.elastic.off)
+
+    ledger.once("elastic", settled, train, until=until, on_wait=waits)
     record = ledger.elastic
     if record is not None and record.off:
         console.print(
@@ -82,7 +86,8 @@ def train_elastic(session: Session, console: Console) -> None:
             yield
 
     recipe, shows = section.recipe(steps), progress_lines(console)
-    checkpoint, send = session.artifacts.checkpoint(CHECKPOINT)
+    name = checkpoint_name(steps)
+    checkpoint, send = session.artifacts.checkpoint(name)
 
     def on_step(done: int, of: int) -> None:
         send()
@@ -108,7 +113,7 @@ def train_elastic(session: Session, console: Console) -> None:
     except NonFiniteError as error:
         told = str(error).replace("training.", "elastic.")
         raise NonFiniteError(f"elastic adapter: {told}; or elastic.steps = 0, without it") from None
-    if ledger.elastic is not None:  # it was frozen meanwhile, and another took its turn
+    if ledger.elastic is not None and not ledger.elastic.off:  # it was frozen meanwhile, and another took its turn
         return
     elastic = Elastic.of(network, recipe.augment)
     record = ElasticRecord(
@@ -123,7 +128,7 @@ def train_elastic(session: Session, console: Console) -> None:
         machine=subject.machine,
     )
     ledger.book_elastic(record)
-    session.artifacts.remove(CHECKPOINT)
+    session.artifacts.remove(name)
     console.print(
         f"elastic adapter: trained in {duration(trained.seconds)}; its slices, without a step of their own:",
         highlight=False,
@@ -132,9 +137,21 @@ def train_elastic(session: Session, console: Console) -> None:
         console.print(closed_form_line(slice_point(session, elastic, configuration)), highlight=False)
 
 
+def checkpoint_name(steps: int) -> str:
+    """Of a training of that length: a session that allows another one begins its own."""
+    return f"elastic-{steps}.checkpoint"
+
+
+def is_due(session: Session) -> bool:
+    """Whether trials want the adapter, it is not trained, and the study as it is now is long enough for it."""
+    record = session.ledger.elastic
+    trained = record is not None and not record.off
+    return session.study.starts_elastic and not trained and session.study.elastic.length(images_of_trials(session)) > 0
+
+
 def seconds_of_training(session: Session) -> float:
     """About what the shared training will still take, at the pace of a trial; 0 where it is over, or off."""
-    if not session.study.starts_elastic or session.ledger.elastic is not None:
+    if not is_due(session):
         return 0.0
     section, trial = session.study.elastic, session.study.training.length(len(session.subject.splits.train))
     images = section.length(images_of_trials(session)) * section.batch * section.slices

@@ -39,7 +39,14 @@ def run_finalist(session: Session, plan: Plan, ranks: RankFile | None, on_step: 
         timed=session.timed,
     )
     if ranks is not None and compressed is not None:
-        told = msgspec.structs.replace(ranks, measured=record.measured, recipe=plan.recipe, form=session.form)
+        told = msgspec.structs.replace(
+            ranks,
+            measured=record.measured,
+            schedule=plan.schedule,
+            recipe=plan.recipe,
+            form=session.form,
+            layer_forms={},
+        )
         session.artifacts.put(network_name(plan), lambda path: save_compressed(compressed, told, path))
     return record
 

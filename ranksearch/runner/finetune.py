@@ -4,6 +4,7 @@ Selection is over: training uses train + search, as the literature does, and the
 once per finished run. Never a best epoch: the last one counts. Each run is a job that any worker may take.
 """
 
+import shutil
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
@@ -11,7 +12,7 @@ import msgspec
 from rich.console import Console
 
 from ..layers import Dense, RankConfiguration
-from ..records import NO_DECAY, DecaySchedule, RankFile, Recipe, TrialRecord, require_fit
+from ..records import DENSE_CONTROL, NO_DECAY, DecaySchedule, RankFile, Recipe, TrialRecord, require_fit
 from ..study import Planned
 from ..subject.subject import Subject
 from ..subject.trial import Plan
@@ -19,8 +20,6 @@ from ..terminal.progress import Pace, display
 from .finalist import network_name
 from .session import Session
 from .worker import Budget, RepeatedFailureError, run_queue
-
-CONTROL = "dense control"
 
 
 def plans(
@@ -41,16 +40,16 @@ def plans(
     for name, ranks in files.items():
         require_fit(ranks.configuration, subject.spec, name)
         recipe = msgspec.structs.replace(ranks.recipe, images=images, **training)
-        controls[msgspec.structs.replace(recipe, learn="all", init="decomposition")] = None
+        controls[recipe.control] = None
         settled = {"fade": "residual"} if recipe.init == "elastic" else {}  # what starts trained cannot start at zero
         schedule = ranks.schedule.changed(decay | settled)
         for seed in range(seeds):
             origin = f"finalist {name}" + (" (HOOI)" if recipe.init == "hooi" else "")
             yield Plan(ranks.configuration, schedule, recipe, seed, origin), ranks
-    dense = RankConfiguration({name: Dense(CONTROL) for name in subject.spec.names})
+    dense = RankConfiguration({name: Dense(DENSE_CONTROL) for name in subject.spec.names})
     for recipe in controls:
         for seed in range(seeds):
-            yield Plan(dense, NO_DECAY, recipe, seed, CONTROL), None
+            yield Plan(dense, NO_DECAY, recipe, seed, DENSE_CONTROL), None
 
 
 def finetune(
@@ -103,6 +102,8 @@ def finetune(
             )
         records.append(found.record)
         path = folder / network_name(plan)
-        if ranks is not None and not path.exists() and (stored := session.artifacts.get(network_name(plan))):
-            path.write_bytes(stored.read_bytes())
+        if ranks is not None and (stored := session.artifacts.get(network_name(plan))):
+            part = path.with_name(f"{path.name}.part")
+            shutil.copyfile(stored, part)
+            part.replace(path)  # a file of that name may be cut short, or of another network of equal ranks
     return records

@@ -114,8 +114,8 @@ def spread(candidates: Sequence[ScreenedCandidate], number: int) -> list[Screene
 
 
 def _unqueued(session: Session, candidates: Sequence[ScreenedCandidate]) -> list[ScreenedCandidate]:
-    """Without the closed form's, which were queued when the study was made."""
-    queued = {point.configuration.digest for point in session.ledger.record.closed_form}
+    """Without those that are trials already: the closed form's, an older study's front."""
+    queued = {session.variables.decode_ranks(values).digest for values in session.ledger.queued()}
     return [c for c in candidates if c.configuration.digest not in queued]
 
 

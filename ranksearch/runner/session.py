@@ -25,7 +25,7 @@ from ..subject.timing import require_same_kind, time_beside_dense
 from ..subject.trial import Plan
 
 BASES = "bases.safetensors"
-METHOD_VERSION = 6  # of what turns a proposal into a measurement
+METHOD_VERSION = 7  # of what turns a proposal into a measurement
 
 
 @dataclass(frozen=True)
@@ -127,6 +127,7 @@ class Session:
             self.variables.described(),
             weights=self.subject.weights,
             splits=self.subject.splits.fingerprint,
+            test=self.subject.splits.test.fingerprint if self.subject.splits.test else None,
             method=METHOD_VERSION,
         )
 
@@ -166,7 +167,9 @@ def open_session(
     variables = Variables(study, made.spec, allocate, len(made.splits.train))
     session = Session(study, made, bases, variables, ledger, artifacts, NetworkStore(artifacts))
     if earlier:
-        require_same(study.name, earlier.fingerprint, session.fingerprint, earlier.settings, now)
+        found = session.fingerprint
+        late = {} if earlier.splits["test"] else {"test": found["test"]}  # no trial has seen it: it may come later
+        require_same(study.name, earlier.fingerprint | late, found, earlier.settings, now)
         require_same_network(earlier, made)
         if study.search.compares_latency:
             require_same_kind(earlier, made)

@@ -3,7 +3,7 @@
 from .abandoned import Worker
 from .at_work import AtWork
 from .counts import Counts
-from .file import StudyFile, parse_study, read_study, settings
+from .file import StudyFile, changed_section, parse_study, read_study, settings
 from .fingerprint import fingerprint, require_same
 from .importances import importances
 from .ledger import Ledger, Room
@@ -58,6 +58,7 @@ __all__ = [
     "TrainingSection",
     "Variables",
     "Worker",
+    "changed_section",
     "fingerprint",
     "importances",
     "masked",

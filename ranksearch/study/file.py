@@ -7,7 +7,7 @@ import tomllib
 import types
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Annotated, Any, Literal, Union, get_args, get_origin
+from typing import Annotated, Any, Literal, TypeVar, Union, get_args, get_origin
 
 import msgspec
 
@@ -27,6 +27,8 @@ from .sections import (
 )
 from .stage_sections import ElasticSection, ScreenSection
 from .storage import storage_url
+
+S = TypeVar("S", bound=msgspec.Struct)
 
 
 class StudyFile(msgspec.Struct, frozen=True, kw_only=True):
@@ -91,7 +93,7 @@ def read_study(path: Path | str) -> StudyFile:
     """
     path = Path(path)
     try:
-        table = tomllib.loads(path.read_text())
+        table = tomllib.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
         raise StudyFileError(f"{path}: no such study file; `ranksearch init` writes one") from None
     except OSError as error:
@@ -112,6 +114,22 @@ def parse_study(table: Mapping[str, Any], path: Path) -> StudyFile:
     except RanksearchError as error:
         raise StudyFileError(f"{path}: {error}") from None
     return msgspec.structs.replace(study, path=path)
+
+
+def changed_section(section: S, changes: Mapping[str, Any], prefix: str) -> S:
+    """A section with some entries replaced, by the same laws as in a file.
+
+    Args:
+        prefix: of the keys in errors.
+
+    Raises:
+        StudyFileError: an unknown key (with the nearest allowed one), or a value that is not allowed.
+    """
+    _require_known(changes, type(section), prefix)
+    try:
+        return msgspec.convert(msgspec.to_builtins(section) | changes, type(section))
+    except msgspec.ValidationError as error:
+        raise StudyFileError(prefix + _explain(str(error), changes)) from None
 
 
 def settings(study: StudyFile) -> dict[str, Any]:
@@ -160,6 +178,10 @@ def _require_known(table: Mapping[str, Any], section: type[msgspec.Struct], pref
         if name not in fields:
             raise StudyFileError(f"{key} is not a known key{nearest(name, list(fields))}")
         choices = [word for a in fields[name] if get_origin(a) is Literal for word in get_args(a)]
+        keys = [word for a in fields[name] if get_origin(a) is dict for word in get_args(get_args(a)[0])]
+        for word in value if keys and isinstance(value, Mapping) else ():
+            if word not in keys:
+                raise StudyFileError(f"{key}.{word} is not a known key{nearest(word, keys)}")
         for word in value if isinstance(value, list) else [value]:
             if choices and isinstance(word, str) and word not in choices:
                 raise StudyFileError(f"{key} = {word!r} is not available{nearest(word, choices)}")
@@ -179,6 +201,8 @@ def _explain(message: str, table: Mapping[str, Any]) -> str:
     key = place.rstrip("`").lstrip(".")
     if missing := re.search(r"missing required field `(\w+)`", law):
         return f"{f'{key}.' if key else ''}{missing[1]} is missing"
+    if not key:  # never the whole file: its storage may hold a password
+        return message
     value: Any = table
     for step in re.findall(r"\w+", key):
         value = value[int(step) if isinstance(value, list) else step]

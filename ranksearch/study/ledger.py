@@ -92,15 +92,17 @@ class Ledger:
 
     @property
     def elastic(self) -> ElasticRecord | None:
-        """The shared training of the elastic adapter, where it is over or was found not to pay."""
+        """The shared training of the elastic adapter, where it is over or was found not to pay (when this process
+        first looked)."""
         if self._elastic is None and (found := self._attributes.get("elastic")) is not None:
             self._elastic = msgspec.convert(printable(found), ElasticRecord)
         return self._elastic
 
     def book_elastic(self, record: ElasticRecord) -> None:
-        """Books the shared training; a study's trials start from what is booked first."""
-        if self.elastic is None:
+        """Books the shared training, once; that there is none may be taken back."""
+        if self.elastic is None or self.elastic.off:
             self.study().set_user_attr("elastic", msgspec.to_builtins(record))
+            self._elastic = record
 
     def once(self, what: Stage, done: Callable[[], bool], work: Callable[[], T], **how: Any) -> T | None:
         """Does ``work`` in one process at a time until it is ``done``; see :func:`~.once.once`."""
@@ -214,6 +216,11 @@ class Ledger:
     def at_work(self) -> list[AtWork]:
         """The running trials of the rooms that have a queue, with their workers."""
         return [one for room in QUEUES for one in at_work(self.storage, self.study(room), room)]
+
+    def queued(self) -> list[Mapping[str, Any]]:
+        """The values of all variables of the search's trials that were queued rather than proposed by its sampler."""
+        trials = self._trials("trials")
+        return [t.system_attrs["fixed_params"] for t in trials if "fixed_params" in t.system_attrs]
 
     def unsampled(self) -> int:
         """How many trials of the search were queued rather than proposed by its sampler; those that failed left out."""

@@ -7,11 +7,9 @@ from typing import Any
 import msgspec
 import optuna
 
-from ..errors import StudyFileError
 from ..records import StudyHistory
-from .file import StudyFile, read_study
+from .file import StudyFile, changed_section, read_study
 from .ledger import Ledger
-from .sections import SearchSection
 from .storage import open_storage, reaching
 
 
@@ -24,11 +22,7 @@ def opened_file(path: Path, overrides: Mapping[str, Any]) -> StudyFile:
     optuna.logging.set_verbosity(optuna.logging.ERROR)  # below, a failed trial prints its traceback
     study = read_study(path)
     given = {key: value for key, value in overrides.items() if value is not None}
-    try:
-        search = msgspec.convert(msgspec.to_builtins(study.search) | given, SearchSection)
-    except msgspec.ValidationError as error:
-        raise StudyFileError(f"--{' --'.join(given)}: {error}") from None
-    return msgspec.structs.replace(study, search=search)
+    return msgspec.structs.replace(study, search=changed_section(study.search, given, "--"))
 
 
 def read_history(study: StudyFile) -> StudyHistory:

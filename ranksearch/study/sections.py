@@ -24,6 +24,7 @@ Baseline = Literal[
 Count = Annotated[int, Meta(ge=1)]
 Positive = Annotated[float, Meta(gt=0)]
 Fraction = Annotated[float, Meta(ge=0, le=1)]
+Part = Annotated[float, Meta(ge=0, lt=1)]
 
 
 def _one(whole: type[DecaySchedule] | type[Recipe], name: str, value: Any) -> None:
@@ -41,9 +42,9 @@ class PretrainingSection(msgspec.Struct, frozen=True, kw_only=True):
     batch: Count = 128
     optimizer: Optimizer = "sgd"
     lr: Positive = 0.1
-    momentum: Fraction = 0.9
+    momentum: Part = 0.9
     weight_decay: Annotated[float, Meta(ge=0)] = 5e-4
-    warmup: Fraction = 0.1
+    warmup: Part = 0.1
     clip: Positive = 5.0
 
     def recipe(self, images: int) -> Recipe:

@@ -8,7 +8,7 @@ from msgspec import Meta
 from ..errors import StudyFileError
 from ..records import CHEAP_STAGES, CheapStage, Recipe
 from ..records.recipe import Augment
-from .sections import Count, Fraction, Positive
+from .sections import Count, Fraction, Part, Positive
 
 #: Of the elastic adapter, unless a study says otherwise. Provisional: one network, one seed. On ResNet-20, 2,000 steps
 #: reach what each point's own 500 do, and 5,000 gain at the small end what they lose at the large one.
@@ -27,7 +27,7 @@ class ScreenSection(msgspec.Struct, frozen=True, kw_only=True):
         stages: also measured in every trial, so that reports can say how well they rank.
     """
 
-    share: Annotated[float, Meta(ge=0, lt=1)] = 0.15
+    share: Part = 0.15
     candidates: Count | None = None
     images: Annotated[int, Meta(ge=2)] = 1000
     bypass: Fraction = 0.1
@@ -57,7 +57,7 @@ class ElasticSection(msgspec.Struct, frozen=True, kw_only=True):
     batch: Count = 128
     slices: Count = 1
     lr: Positive = 0.02
-    warmup: Annotated[float, Meta(ge=0, lt=1)] = 0.1
+    warmup: Part = 0.1
     clip: Positive = 5.0
     temperature: Positive = 4.0
     augment: Augment = "flip"

@@ -29,5 +29,5 @@ def study_splits(study: StudyFile) -> Splits:
 def study_network(study: StudyFile, splits: Splits) -> nn.Module:
     """The network of ``[network]`` as its factory makes it, weights not loaded; equal studies start from equal ones."""
     with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(study.search.seed)
+        torch.default_generator.manual_seed(study.search.seed)  # torch.manual_seed would seed every GPU, too
         return build_network(study.network.model, classes=splits.classes, arguments=study.network.arguments)

@@ -65,8 +65,8 @@ class Stage:
         return judged(self.dense_outputs, self.measured, None, task, self.split)
 
     def sample(self, images: int) -> "Stage":
-        """The same, measured on about so many images, evenly spaced: data may be sorted by class."""
-        few = list(range(0, len(self.measured), max(1, len(self.measured) // images)))
+        """The same, measured on so many images at most, the same ones always: drawn, since data may be sorted."""
+        few = torch.randperm(len(self.measured), generator=torch.Generator().manual_seed(0))[:images].sort().values
         return replace(self, measured=self.measured.subset(few), dense_outputs=self.dense_outputs[few])
 
 
@@ -102,7 +102,7 @@ class Subject:
     @property
     def machine(self) -> Machine:
         return Machine(
-            device=torch.cuda.get_device_name() if self.device.type == "cuda" else self.device.type,
+            device=torch.cuda.get_device_name(self.device) if self.device.type == "cuda" else self.device.type,
             processor=processor_name(),
             threads=torch.get_num_threads(),
             precision=self.precision.name,
@@ -121,7 +121,10 @@ class Subject:
         """After selection: train on train + search, as the literature does, and measure on *test*; once, so that more
         images for batch norm cost nothing that matters, and leave less to chance (reports/resnet32-cifar10)."""
         if self.splits.test is None:
-            raise DataError("test accuracy is reported here, but the data source has no test split")
+            raise DataError(
+                "this is measured on the test split, and the data has none: give ranksearch.search(…, test=…), or the "
+                "data source its own (PREFIX_test.npz, say); the study stays what it is"
+            )
         everything = concatenate(self.splits.train, self.splits.search)
         precision = Precision(channels_last=self.precision.channels_last)
         outputs = predict(self.network, self.splits.test, precision=precision, device=self.device)
@@ -205,6 +208,7 @@ def make_subject(
         spec = walk(network, example, include, exclude)
     chosen = Precision.parse(precision) if precision else probe(network, splits.train, task, device)
     outputs = predict(network, splits.search, precision=chosen, device=device)
+    task.require(outputs, splits.search.targets)
     accuracy = task.score(outputs, splits.search.targets)
     sample = predict(network, splits.search.subset(range(min(SAMPLED, len(splits.search)))), device=device)
     if check:

@@ -9,7 +9,7 @@ from rich.table import Table
 
 from ..layers import Form, LayerRanks, NetworkSpec, full_ranks, params_table
 from ..layers.configuration import as_tuple
-from ..records import ClosedFormPoint, StudyHistory, TrialRecord
+from ..records import DENSE_CONTROL, ClosedFormPoint, DecaySchedule, StudyHistory, TrialRecord
 
 
 def table(title: str, *columns: str) -> Table:
@@ -93,11 +93,6 @@ def front_table(
         ),
     )
     for number, r in rows:
-        decay = (
-            r.schedule.shape
-            if r.schedule.shape == "none"
-            else f"{r.schedule.shape} {r.schedule.fade} to {r.schedule.end:.2f}"
-        )
         made.add_row(
             str(number),
             f"{r.measured.accuracy:.2%}",
@@ -107,21 +102,28 @@ def front_table(
             f"{r.counted.mac_ratio:.2f}×",
             *(f"{r.latency.ratio:.2f}×" if r.latency else "–" for _ in timed),
             f"{r.counted.params:,}",
-            decay,
+            _decay(r.schedule),
             f"{r.recipe.lr:.3g}",
         )
     return made
 
 
+def _decay(schedule: DecaySchedule) -> str:
+    return "none" if schedule.shape == "none" else f"{schedule.shape} {schedule.fade} to {schedule.end:.2f}"
+
+
 def finalists_table(records: Iterable[TrialRecord]) -> Table:
-    """Long trainings: test accuracy by seed."""
+    """Long trainings: test accuracy by seed; the run names the network's file."""
     made = table(
         "Full fine-tuning (test split)",
-        *("run", "lr", "seed", "test accuracy", "ratio, pivoted", "ratio, plain", "MAC ratio", "seconds"),
+        *("network", "images", "decay", "lr", "seed", "test accuracy", "ratio, pivoted", "ratio, plain", "MAC ratio"),
+        *("seconds", "run"),
     )
     for r in records:
         made.add_row(
             escape(r.origin),
+            f"{r.recipe.images:,}",
+            _decay(r.schedule),
             f"{r.recipe.lr:.3g}",
             str(r.seed),
             escape(r.failure) or f"{r.measured.accuracy:.2%}",
@@ -129,5 +131,6 @@ def finalists_table(records: Iterable[TrialRecord]) -> Table:
             f"{r.plain.compression_ratio:.2f}×",
             f"{r.counted.mac_ratio:.2f}×",
             f"{r.cost.seconds:.0f}",
+            "–" if r.origin == DENSE_CONTROL or r.failure else r.run,
         )
     return made

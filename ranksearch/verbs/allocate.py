@@ -45,7 +45,7 @@ def allocate_ranks(
             take, or cannot reach.
     """
     name = allocator or f"rate-distortion:{study.ranks.distortion}"
-    require_allocator(name, ratio, candidates)
+    require_allocator(name, ratio, candidates, budget)
     path = output or Path(f"{study.name}-{name.replace(':', '-')}.json")
     require_rank_suffix(path)
     subject = study_subject(study, device=device)
@@ -109,7 +109,7 @@ def allocate_ranks(
     return ranks
 
 
-def require_allocator(name: str, ratio: float | None, candidates: int) -> None:
+def require_allocator(name: str, ratio: float | None, candidates: int, budget: Cost = "params") -> None:
     """Raises :class:`BudgetError` for what :func:`allocate_ranks` can tell before anything is loaded."""
     if name not in (*ALLOCATORS, MEASURED):
         raise BudgetError(f"no allocator {name!r}{nearest(name, [*ALLOCATORS, MEASURED])}")
@@ -118,5 +118,7 @@ def require_allocator(name: str, ratio: float | None, candidates: int) -> None:
         raise BudgetError(f"{name} needs a compression ratio to reach: --ratio 4, say")
     if not takes_ratio and ratio is not None:
         raise BudgetError(f"{name} finds its own ratio: leave out --ratio {ratio:g}")
+    if not takes_ratio and budget != "params":
+        raise BudgetError(f"{name} finds its own ratio, of nothing in particular: leave out --budget {budget}")
     if candidates > 1 and name != MEASURED and ALLOCATORS[name].distortion is None:
         raise BudgetError(f"{name} has no layer weights to search: --search goes with rate-distortion only")

@@ -1,6 +1,5 @@
 """``evaluate``: one file beside the dense network: accuracy, size, and latency by every runtime that is there."""
 
-from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -85,11 +84,12 @@ def evaluate_file(
     else:
         opened = truncated(file, subject, study)
         console.print(f"{file} holds ranks, no weights: truncated without training", highlight=False, soft_wrap=True)
-    final = subject.final_stage
-    on_splits = tuple(opened.measured(subject, stage) for stage in (subject.search_stage, final))
+    stages = [subject.search_stage, *([subject.final_stage] if subject.splits.test else [])]
+    on_splits = tuple(opened.measured(subject, stage) for stage in stages)
+    dense = tuple(stage.dense(subject.task) for stage in stages)
     latency = latencies(subject, file.name, opened, batches, console)
     given = {
-        "dense": (RankConfiguration({}), (subject.dense, final.dense(subject.task)), stored_bytes(subject.network)),
+        "dense": (RankConfiguration({}), dense, stored_bytes(subject.network)),
         file.name: (opened.ranks.configuration, on_splits, opened.bytes),
     }
     found = []
@@ -113,11 +113,10 @@ def evaluate_file(
 def stored_text(ranks: RankFile, subject: Subject) -> str:
     """In which forms the layers of a file are stored, and what they count so, where that is neither count."""
     if not ranks.layer_forms:
-        return f"stored in the {ranks.form} form"
-    others = ", ".join(f"{n} {form}" for form, n in Counter(ranks.layer_forms.values()).most_common())
+        return f"stored in {ranks.forms_text}"
     cost = network_cost(subject.spec, ranks.configuration, ranks.form, ranks.layer_forms)
     return (
-        f"stored in the {ranks.form} form but for {others}: {cost.params:,} parameters, {cost.compression_ratio:.2f}×, "
+        f"stored in {ranks.forms_text}: {cost.params:,} parameters, {cost.compression_ratio:.2f}×, "
         f"and {cost.macs:,} MACs, {cost.mac_ratio:.2f}×"
     )
 

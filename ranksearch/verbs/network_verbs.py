@@ -1,7 +1,7 @@
 """Verbs that need the network and its data: layers, export, finetune."""
 
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 from rich.console import Console
@@ -83,19 +83,7 @@ def finetune_files(
         session = join_study(study, device=device)  # ranks need not come from a search
         for name, given in ranks.items():
             require_fit(given.configuration, session.subject.spec, name)
-    began = shown = time.monotonic()
-
-    def on_step(plan: Plan, done: int, of: int) -> None:
-        nonlocal shown
-        now = time.monotonic()
-        if now - shown >= SHOW_EVERY or done == of:
-            shown = now
-            console.print(
-                f"{plan.origin}, seed {plan.seed}: step {done}/{of}, {duration(now - began)}",
-                highlight=False,
-                soft_wrap=True,
-            )
-
+    folder = folder or study.folder / f"{study.name}.finetune"
     with reaching(study.storage_url):
         records = finetune(
             session,
@@ -103,10 +91,26 @@ def finetune_files(
             epochs=epochs or study.finetune.epochs,
             seeds=seeds or study.finetune.seeds,
             changes=study.finetune.changes | ({"init": "hooi"} if hooi else {}),
-            folder=folder or study.folder / f"{study.name}.finetune",
-            on_step=on_step,
+            folder=folder,
+            on_step=step_lines(console),
         )
     dense = session.subject.final_stage.dense(session.subject.task).accuracy
     console.print(finalists_table(records))
+    console.print(f"networks: {folder}/RUN.safetensors, by the last column", highlight=False, soft_wrap=True)
     console.print(f"dense network without further training: {dense:.2%} on the test split", highlight=False)
     return records
+
+
+def step_lines(console: Console) -> Callable[[Plan, int, int], None]:
+    """Prints how far a long training is, every :data:`SHOW_EVERY` seconds and at its end."""
+    began = shown = time.monotonic()
+
+    def on_step(plan: Plan, done: int, of: int) -> None:
+        nonlocal shown
+        now = time.monotonic()
+        if now - shown >= SHOW_EVERY or done == of:
+            shown = now
+            text = f"{plan.origin}, seed {plan.seed}: step {done}/{of}, {duration(now - began)}"
+            console.print(text, highlight=False, soft_wrap=True)
+
+    return on_step

@@ -5,6 +5,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal
 
+import msgspec
 import optuna
 import pandas as pd
 import plotly.graph_objects as go
@@ -27,17 +28,18 @@ from ..runner.founding import join_study
 from ..runner.running import conclude, prepare, run_session
 from ..runner.session import Session
 from ..runner.worker import Budget
-from ..study import parse_study, reaching
+from ..study import changed_section, parse_study, reaching
 from ..subject.device import torch_device
 from ..subject.subject import Subject, make_subject
+from .network_verbs import step_lines
 from .results import report_history
 
 
 class Study:
     """A study that has run, in this process: its front, its figure, what is taken away from it."""
 
-    def __init__(self, session: Session) -> None:
-        self.session = session
+    def __init__(self, session: Session, console: Console) -> None:
+        self.session, self.console = session, console
 
     @property
     def history(self) -> StudyHistory:
@@ -82,21 +84,33 @@ class Study:
 
     def confirm(self, seeds: int = 2) -> pd.DataFrame:
         """Trains every point of the front again with further seeds; see :func:`ranksearch.front.confirmed_table`."""
-        confirm(self.session, seeds, Budget(0), Console(quiet=True))
+        confirm(self.session, seeds, Budget(0), self.console)
         return confirmed_table(self.history)
 
     def finetune(self, select: str = "knee", *, epochs: int, seeds: int = 1, **changes: Any) -> pd.DataFrame:
         """Trains selected points to full length beside a dense control; test accuracies by configuration.
 
+        The networks are written to ``NAME.finetune/RUN.safetensors`` in the study's folder, for
+        :func:`ranksearch.load`; which is which is printed.
+
         Args:
             epochs: over train + search.
+            seeds: runs of each.
             changes: settings of training and decay that replace the trial's own, such as ``lr=0.01``, ``end=0.3``;
                 ``augment`` is ``"all"`` unless given.
         """
         files: Mapping[str, RankFile] = {f"trial {number}": ranks for number, ranks in selected(self.history, select)}
         study = self.session.study
-        folder, changes = study.folder / f"{study.name}.finetune", study.finetune.changes | changes
-        finetune(self.session, files, epochs=epochs, seeds=seeds, changes=changes, folder=folder)
+        section = changed_section(study.finetune, changes | {"epochs": epochs, "seeds": seeds}, "")
+        folder = study.folder / f"{study.name}.finetune"
+        records = finetune(
+            self.session, files, epochs=epochs, seeds=seeds, changes=section.changes, folder=folder,
+            on_step=step_lines(self.console),
+        )  # fmt: skip
+        for record in records:
+            if (path := folder / f"{record.run}.safetensors").exists():
+                text = f"{record.origin}, seed {record.seed}: {record.measured.accuracy:.2%} on test, {path}"
+                self.console.print(text, highlight=False, soft_wrap=True)
         return finalist_table(self.history)
 
 
@@ -141,7 +155,8 @@ def search(
         loss: (outputs, targets) of a batch → scalar; cross-entropy unless given. With it, outputs are distilled and
             compared by their mean squared error.
         metric: (outputs, targets) of a whole split → number; top-1 accuracy unless given. Scaled from
-            ``metric_range`` (worst to best by ``direction``) to [0, 1], it takes accuracy's place everywhere.
+            ``metric_range`` (worst to best by ``direction``) to [0, 1], it takes accuracy's place everywhere; the
+            dense network's must lie within.
         normalize, augment: as in a study file's ``[data]``, for uint8 images.
         ranks, schedule, training, elastic, screen: entries of those sections of a study file, values or ranges, such as
             ``training={"images": 6400, "lr": {"low": 0.005, "high": 0.1, "log": True}}``.
@@ -181,14 +196,12 @@ def search(
     True
     """
     optuna.logging.set_verbosity(optuna.logging.ERROR)
-    where = Path(folder) if folder else Path(tempfile.mkdtemp(prefix="ranksearch-"))
-    where.mkdir(parents=True, exist_ok=True)
     splits = given_splits(train, search, test, normalize=normalize, augment=augment)
     table = {
         "name": name,
         "network": {"model": type(model).__name__, "weights": "none"},
         "data": {"source": "given", "search": len(splits.search), "augment": list(augment)},
-        "ranks": {"ratio": list(ratio), "accuracy_floor": accuracy_floor, **(ranks or {})},
+        "ranks": {"ratio": ratio, "accuracy_floor": accuracy_floor, **(ranks or {})},
         "schedule": dict(schedule or {}),
         "training": dict(training or {}),
         "elastic": dict(elastic or {}),
@@ -202,10 +215,17 @@ def search(
             "baselines": list(baselines),
         },
     }
-    study = parse_study(table, where / f"{name}.toml")
+    study = parse_study(table, Path(folder or "", f"{name}.toml"))
     task = Task.of(loss, metric, direction, metric_range)
     if splits.classes is None and loss is None:
         raise DataError("targets are no class labels (int64, from 0), so a loss is needed: search(…, loss=…, metric=…)")
+
+    console, budget = Console(quiet=quiet), Budget.of(study.search)
+    if folder is None:
+        path = Path(tempfile.mkdtemp(prefix="ranksearch-"), study.path)
+        study = msgspec.structs.replace(study, path=path)
+        console.print(f"kept in {path.parent}: folder={str(path.parent)!r} goes on with it", soft_wrap=True)
+    study.folder.mkdir(parents=True, exist_ok=True)
 
     def subject(precision: str | None) -> Subject:
         return make_subject(
@@ -220,10 +240,9 @@ def search(
             reestimate=study.data.reestimate,
         )
 
-    console, budget = Console(quiet=quiet), Budget.of(study.search)
     with reaching(study.storage_url):
         session = join_study(study, subject=subject, console=console)
         prepare(session, budget, console)
         run_session(session, budget, console)
         conclude(session, budget, console)
-    return Study(session)
+    return Study(session, console)

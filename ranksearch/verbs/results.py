@@ -6,7 +6,6 @@ from pathlib import Path
 import msgspec
 from rich.console import Console
 
-from ..errors import StudyFileError
 from ..front import confirmed_table, front, study_table, trial_table, write_table
 from ..records import StudyHistory
 from ..report import write_report
@@ -17,21 +16,8 @@ from ..study import (
     open_storage,
     reaching,
     read_history,
-    template,
 )
 from ..terminal.tables import confirmed_text, finalists_table, front_table
-
-
-def write_template(output: Path, *, model: str, data: str, weights: str, force: bool) -> None:
-    """Writes a commented study file.
-
-    Raises:
-        StudyFileError: the file exists.
-    """
-    if output.exists() and not force:
-        raise StudyFileError(f"{output} exists; --force overwrites it")
-    output.parent.mkdir(parents=True, exist_ok=True)
-    output.write_text(template(model, data, name=output.stem, weights=weights, search=500))
 
 
 def show_front(study: StudyFile, files: Sequence[Path], console: Console) -> None:

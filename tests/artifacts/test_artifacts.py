@@ -51,8 +51,8 @@ def machine(name: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
 
 def test_beside_the_storage_unless_told(write: Write, tmp_path: Path) -> None:
     assert at(None, write).folder == tmp_path / "bars.networks"
-    elsewhere = opened_file(write(), {"storage": "sqlite:///b.db"})
-    assert Artifacts.of(elsewhere).folder == tmp_path / "b.networks"
+    elsewhere = opened_file(write(), {"storage": "sqlite:///there/b.db"})
+    assert Artifacts.of(elsewhere).folder == tmp_path / "there" / "bars.networks"  # of several studies in b.db, its own
     shared = opened_file(write(), {"storage": "postgresql://me:secret@host/studies"})
     assert Artifacts.of(shared).folder == tmp_path / "bars.networks"
     assert at("shared", write).folder == tmp_path / "shared" / "bars"  # one folder serves many studies

@@ -123,6 +123,14 @@ def test_a_card_and_a_finetuned_network(searched: Path, ranksearch: Command, tmp
     assert "| dense network, trained as long, seed 0 |" in text
     assert "origin `finalist" in text
 
+    assert ranksearch("finetune", searched, ranks, "--epochs", 2, "--seeds", 1, "-o", runs).code == 0
+    assert ranksearch("export", searched, "--from", finetuned, "--to", "card").code == 0
+    assert finetuned.with_suffix(".md").read_text() == text  # compared with what was trained as long, still
+    before = finetuned.read_bytes()
+    left = ranksearch("export", searched, "--from", finetuned, "--to", "safetensors")
+    assert (left.code, "would be written over itself" in left.err) == (2, True)
+    assert finetuned.read_bytes() == before
+
 
 def test_what_cannot_be_written_is_refused_and_nothing_is_left(
     searched: Path, ranksearch: Command, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
@@ -136,6 +144,8 @@ def test_what_cannot_be_written_is_refused_and_nothing_is_left(
     assert "allowed: ranks, safetensors, onnx, program, int8, card" in refused("--to", "tensorrt")
     assert "--to onnx is written as .onnx" in refused("--to", "onnx", "-o", tmp_path / "network.pb")
     assert "one of them" in refused("--select", "knee", "--from", tmp_path / "a.safetensors")
+    assert "name a folder" in refused("--select", "all", "-o", tmp_path / "all.json")
+    assert "they go with --form" in refused("--runtime", "onnxruntime")
     assert "no such compressed checkpoint" in refused("--from", tmp_path / "a.safetensors", "--to", "program")
     file = tmp_path / "network.pt2"
     with monkeypatch.context() as changed:

@@ -1,6 +1,6 @@
 """When does progression pay? Fine-tunings that differ in decay, start, budget, ratio, in what learns, and nothing else.
 
-    RANKSEARCH_DATA=… python tests/benchmarks/progression.py run STUDY.toml GRID --folder FOLDER [--seeds 2] [--cpus 1]
+    RANKSEARCH_DATA=… python tests/benchmarks/progression.py run STUDY.toml GRID --folder FOLDER [--where QUERY]
     python tests/benchmarks/progression.py table FOLDER [--parquet FILE] [--figure PAGE.html]
 
 Ranks are the closed form's. Everything that a cell does not name is the study file's, ranges at their default. The
@@ -126,6 +126,8 @@ def run(options: argparse.Namespace) -> None:
     made = held(options.folder, ("study", *CELL))
     seeds = range(options.first, options.first + options.seeds)
     cells = [replace(cell, seed=seed) for seed in seeds for cell in GRIDS[options.grid]()]
+    if options.where:
+        cells = [cells[place] for place in pd.DataFrame(map(columns, cells)).query(options.where).index]
     todo = [cell for cell in cells if (given.name, *columns(cell).values()) not in made]
     session = join_study(grid_study(given, options.folder, options.elastic_steps))
     if any(cell.init == "elastic" for cell in todo):
@@ -205,6 +207,7 @@ def main() -> None:
     runs.add_argument("--seeds", type=int, default=2)
     runs.add_argument("--first", type=int, default=0, help="seed")
     runs.add_argument("--elastic-steps", type=int, default=2000)
+    runs.add_argument("--where", help="of the cells, as pandas has it: \"images == 64000 and shape == 'none'\"")
     runs.add_argument("--cells", type=int, help="at most; 1, again and again, measures the memory of each")
     runs.add_argument("--cpus", type=int)
     runs.set_defaults(does=run)

@@ -15,6 +15,7 @@ from ranksearch.decomposition.covariance import shrinkage
 from ranksearch.errors import DataError, NetworkError
 from ranksearch.layers import NetworkSpec, Svd, Tucker2
 from ranksearch.networks import Resident, walk
+from ranksearch.networks.streamed import Streamed
 
 BOTH = "activations+gradients"
 DATA = Resident.of(torch.rand(40, 2, 9, 9, generator=torch.Generator().manual_seed(0)) * 2, torch.arange(40) % 3)
@@ -99,6 +100,23 @@ def test_the_users_loss_may_sum_or_average() -> None:
     ]
     for other in runs[1:]:
         assert_same(runs[0], other, 1e-6)
+
+
+def test_targets_may_be_whatever_collates() -> None:
+    """Each image's own part of them goes to the user's loss."""
+    network, spec = made()
+    nested = Streamed.of(
+        [(x, {"label": y, "weight": 2.0}) for x, y in zip(DATA.store.inputs, DATA.targets, strict=True)]
+    )
+
+    def weighted(outputs: Tensor, targets: dict[str, Tensor]) -> Tensor:
+        return (targets["weight"] * F.cross_entropy(outputs, targets["label"], reduction="none")).mean()
+
+    def same(outputs: Tensor, targets: Tensor) -> Tensor:
+        return 2 * F.cross_entropy(outputs, targets)
+
+    found = calibrate(network, spec, nested, BOTH, images=24, loss=weighted)
+    assert_same(found, calibrate(network, spec, DATA, BOTH, images=24, loss=same), 1e-5)
 
 
 def assert_same(one: Covariances, other: Covariances, tolerance: float) -> None:
@@ -205,6 +223,8 @@ def test_a_diagonal_serves_a_convolution_too() -> None:
     weight, diagonal = torch.randn(4, 3, 3, 3), torch.rand(27) + 0.1
     found, expected = nested_bases(spec, weight, diagonal), nested_bases(spec, weight, diagonal.diag())
     torch.testing.assert_close(found.table.distortion, expected.table.distortion)
+    assert found.unwhiten_in is not None
+    assert found.unwhiten_in.shape == (9, 3, 3)  # not 27×27: it grows with the positions, not with their square
 
 
 def test_layers_that_no_gradient_reaches_are_named() -> None:

@@ -22,8 +22,11 @@ def test_shrinking_makes_any_covariance_positive_definite(rho: float) -> None:
     torch.testing.assert_close(shrunk[0, 5:], (1 - rho) * covariance[0, 5:])
 
 
-def test_a_covariance_of_nothing_is_a_small_identity() -> None:
-    torch.testing.assert_close(shrink(torch.zeros(3, 3)), 1e-4 * torch.eye(3))
+def test_a_covariance_of_nothing_stays_next_to_nothing() -> None:
+    found = shrink(torch.zeros(3, 3, dtype=torch.float64))
+    assert 0 < float(found[0, 0]) < 1e-15
+    torch.testing.assert_close(found, found[0, 0] * torch.eye(3, dtype=torch.float64), rtol=0, atol=0)
+    square_root(found)
 
 
 def test_square_root_and_its_inverse() -> None:

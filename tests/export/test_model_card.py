@@ -101,3 +101,14 @@ def test_a_distance_that_is_not_finite_is_named(failing: float | None) -> None:
     ranks = msgspec.structs.replace(ranks_of(made, ""), measured=Measurement(0.5, failing, "search", 10))
     text = model_card(ranks, made, record=None, dense={}, classes=None, file_bytes=1, digest="")
     assert ("not finite" in text) == (failing is None)
+
+
+def test_a_checkpoint_in_mixed_forms_is_counted_as_it_is_stored() -> None:
+    made = study("")
+    ranks = msgspec.structs.replace(ranks_of(made, ""), layer_forms={"fc": "dense"})
+    text = model_card(ranks, made, record=None, dense={}, classes=None, file_bytes=1, digest="")
+    stored = network_cost(made.network, ranks.configuration, "pivoted", ranks.layer_forms)
+    assert stored.params != network_cost(made.network, ranks.configuration, "pivoted").params
+    assert f"{stored.compression_ratio:.2f}× smaller" in text.splitlines()[0]
+    assert "in the pivoted form but for 1 dense, float32" in text
+    assert f"| parameters | 1,329 | {stored.params:,} |" in text

@@ -95,3 +95,38 @@ class Branching(nn.Module):
 def test_a_forward_that_cannot_be_traced_is_left_alone() -> None:
     network = nn.Sequential(nn.Conv2d(4, 4, 1), Branching()).eval()
     assert streamline(network) is network
+
+
+class SharedHead(nn.Module):
+    """One convolution for two maps, each call followed by a batch norm of its own; called a third time without."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.head = nn.Conv2d(4, 4, 3, padding=1)
+        self.first, self.second = nn.BatchNorm2d(4), nn.BatchNorm2d(4, affine=False)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.head(self.second(self.head(self.first(self.head(x)))))
+
+
+def test_a_shared_convolution_is_folded_into_each_of_its_norms_and_the_network_left_as_it_was() -> None:
+    network = settled(SharedHead()).train()
+    made = streamline(network)
+    assert network.training
+    assert operations(made) == ["Conv2d"] * 3
+    require_equal(network.eval(), made)
+
+
+def test_layers_called_by_keyword() -> None:
+    class Named(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.one, self.two = nn.Conv2d(4, 9, 1), nn.Conv2d(9, 4, 1)
+
+        def forward(self, x: Tensor) -> Tensor:
+            return self.two(input=self.one(input=x))
+
+    network = Named().eval()
+    made = streamline(network)
+    assert operations(made) == ["Conv2d"]
+    require_equal(network, made)

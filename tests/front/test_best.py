@@ -113,3 +113,9 @@ def test_a_stopped_trial_is_refused_by_its_number(trial, history_of):
     history = history_of([trial(0, 0.9, 2.0), cut])
     with pytest.raises(SelectionError, match="trial 1 was stopped by the rule 'neighbours', and not measured"):
         select(trial_table(history), "trial=1", history.study)
+
+
+def test_of_two_points_the_knee_is_the_larger_network(trial, history_of):
+    for accuracy in np.linspace(0.5, 0.99, 50):
+        history = history_of([trial(0, accuracy, 2.0 + accuracy), trial(1, accuracy / 2, 7.3)])
+        assert select(trial_table(history), "knee", history.study)["number"].tolist() == [0]

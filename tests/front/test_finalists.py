@@ -61,6 +61,21 @@ def test_other_recipes_splits_and_failures_are_kept_apart(trial, history_of):
     assert failed["failures"] == 1
 
 
+def test_the_control_is_the_one_that_was_trained_as_long(trial, history_of, dense_ranks):
+    longer = Recipe(images=5000)
+    beside = [
+        finalist(trial, n, dense_ranks, accuracy, ratio=1.0, origin="dense control", recipe=recipe.control)
+        for n, (accuracy, recipe) in enumerate([(0.90, LONG), (0.92, LONG), (0.95, longer)])
+    ]
+    compressed = [finalist(trial, 3, RANKS[0], 0.80), finalist(trial, 4, RANKS[0], 0.85, recipe=longer)]
+    compressed.append(finalist(trial, 5, RANKS[1], 0.85, recipe=Recipe(images=7000)))
+    table = finalist_table(history_of(finalists=beside + compressed))
+    of = table[table["origin"] == "finalist"].set_index("images")["control_accuracy"]
+    assert of[1000] == pytest.approx(0.91)
+    assert of[5000] == pytest.approx(0.95)
+    assert math.isnan(of[7000])
+
+
 def test_a_baseline_counts_as_searched(trial, history_of):
     history = history_of(
         baselines=[trial(0, 0.88, 2.0, configuration=RANKS[0])], finalists=[finalist(trial, 0, RANKS[0], 0.8)]

@@ -6,10 +6,11 @@ from pathlib import Path
 import pytest
 import safetensors.torch
 import torch
+from safetensors import SafetensorError
 from torch import nn
 
 from ranksearch.errors import WeightsError
-from ranksearch.networks import build_network, load_weights, weights_fingerprint
+from ranksearch.networks import build_network, load_weights, save_weights, weights_fingerprint
 
 
 def network(seed: int = 0) -> nn.Module:
@@ -77,6 +78,40 @@ def test_one_name_of_tied_weights_is_enough(tmp_path):
     load_weights(target := tied(), tmp_path / "w.safetensors")
     assert torch.equal(target["a"].weight, source["a"].weight)
     assert target["b"].weight is target["a"].weight
+    save_weights(source, tmp_path / "again.safetensors")
+    assert safetensors.torch.load_file(tmp_path / "again.safetensors").keys() == {"a.weight"}
+    load_weights(again := tied(), tmp_path / "again.safetensors")
+    assert torch.equal(again["b"].weight, source["a"].weight)
+
+
+def test_what_a_module_keeps_besides_tensors_is_left_alone(tmp_path):
+    class Counting(nn.Linear):
+        calls = 0
+
+        def get_extra_state(self):
+            return {"calls": self.calls}
+
+        def set_extra_state(self, state):
+            self.calls = state["calls"]
+
+    source, target = Counting(2, 2), Counting(2, 2)
+    source.calls, target.calls = 3, 7
+    save_weights(source, tmp_path / "w.safetensors")
+    load_weights(target, tmp_path / "w.safetensors")
+    assert torch.equal(target.weight, source.weight)
+    assert target.calls == 7
+
+
+def test_a_full_disk_is_an_error_of_the_operating_system(tmp_path, monkeypatch):
+    def full(tensors, path, metadata):
+        Path(path).write_bytes(b"half")
+        raise SafetensorError("No space left on device")
+
+    monkeypatch.setattr(safetensors.torch, "save_file", full)
+    with pytest.raises(OSError, match="No space left on device") as failure:
+        save_weights(network(0), tmp_path / "w.safetensors")
+    assert failure.value.filename == str(tmp_path / "w.safetensors")
+    assert not list(tmp_path.iterdir())
 
 
 def changed(**changes):

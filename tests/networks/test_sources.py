@@ -159,6 +159,13 @@ def test_npz(tmp_path):
     assert test.store.inputs.dtype == test.targets.dtype == torch.float32
 
 
+def test_npz_takes_a_column_of_labels(tmp_path):
+    save_npz(tmp_path / "set_train.npz", x=IMAGES, y=np.arange(6)[:, None])
+    train, _ = load_source("npz:set", tmp_path)
+    assert train.targets.tolist() == list(range(6))
+    assert train.classes == 6
+
+
 @pytest.mark.parametrize(
     ("arrays", "message"),
     [

@@ -82,7 +82,7 @@ def test_no_test_and_no_classes(tmp_path):
     parts = splits(write(tmp_path, test=False, y=np.linspace(0, 1, 40)))
     assert parts.test is None
     assert parts.classes is None
-    assert "there is no test split" in parts.protocol
+    assert "there was no test split when the study was made" in parts.protocol
     assert "(at random, seed 0)" in parts.protocol[1]
 
 
@@ -133,7 +133,7 @@ def test_given_parts_of_different_kinds():
         "train: 9 images, given",
         "search: 60 images, given",
         "where the given weights were trained on the search split, accuracy on it is optimistic",
-        "there is no test split",
+        "there was no test split when the study was made",
         "train: streamed, so exact copies across the splits were not looked for",
     )
 

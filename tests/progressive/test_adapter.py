@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from ranksearch.decomposition import nested_bases
 from ranksearch.errors import NetworkError
 from ranksearch.layers import LayerSpec, Svd, Tucker2
-from ranksearch.progressive import ProgressiveLayer, adapter
+from ranksearch.progressive import ElasticLayer, ProgressiveLayer, adapter
 
 FADES = ["residual", "full"]
 Made = tuple[nn.Conv2d | nn.Linear, ProgressiveLayer, Tensor]
@@ -186,3 +186,14 @@ def test_repr_says_ranks_and_decay() -> None:
     dense, spec = conv()
     layer = ProgressiveLayer.of(dense, nested_bases(spec, dense.weight).factors(Tucker2(4, 3)))
     assert "rank_out=4, rank_in=3), decay=1" in repr(layer)
+
+
+def test_it_may_be_called_by_keyword_as_torchs_own_layers() -> None:
+    torch.manual_seed(0)
+    dense, x = nn.Conv2d(3, 4, 3), torch.randn(2, 3, 5, 5)
+    spec = LayerSpec(name="l", kind="conv2d", channels_out=4, channels_in=3, kernel=(3, 3), bias=True)
+    bases = nested_bases(spec, dense.weight)
+    layer = ProgressiveLayer.of(copy.deepcopy(dense), bases.factors(Tucker2(2, 2)), "residual")
+    assert torch.equal(layer(input=x), layer(x))
+    elastic = ElasticLayer(copy.deepcopy(dense), bases)
+    assert torch.equal(elastic(input=x), elastic(x))

@@ -94,3 +94,13 @@ def test_refuses_an_unknown_direction_and_a_metric_that_is_nan() -> None:
         Task.of(direction="up")  # type: ignore[arg-type]
     with pytest.raises(MetricError, match="metric is NaN"):
         Task.of(metric=lambda o, t: math.nan).score(torch.zeros(1), torch.zeros(1))
+
+
+@pytest.mark.parametrize(
+    ("outputs", "targets"),
+    [((6, 1), torch.rand(6, 1)), ((6, 1), torch.zeros(6, 1, dtype=torch.int64)), ((6, 3), torch.rand(6)),
+     ((6, 3), torch.zeros(6, 1, dtype=torch.int64)), ((6,), torch.zeros(6, dtype=torch.int64))],
+)  # fmt: skip
+def test_accuracy_of_what_are_no_logits_is_refused(outputs: tuple[int, ...], targets: torch.Tensor) -> None:
+    with pytest.raises(MetricError, match=r"accuracy wants an integer label for each row.*metric="):
+        Task.of(F.mse_loss).score(torch.zeros(outputs), targets)

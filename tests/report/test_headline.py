@@ -65,3 +65,14 @@ def test_a_front_far_below_dense_says_by_how_much(history: StudyHistory) -> None
     facts = {f.label: f for f in headline(StudyView(msgspec.structs.replace(history, study=study, trials=poor))).facts}
     assert facts["within 1 point of dense"].value == "none"
     assert "−" in facts["within 1 point of dense"].remark
+
+
+def test_what_is_queued_beyond_the_budget_is_not_waited_for(odd_views: dict[str, StudyView]) -> None:
+    history = odd_views["running"].history
+    over = tuple(msgspec.structs.replace(t, state="complete") if t.state == "running" else t for t in history.trials)
+    finished = len(odd_views["running"].trials)
+    settings = history.study.settings | {"search": history.study.settings["search"] | {"trials": finished}}
+    study = msgspec.structs.replace(history.study, settings=settings)
+    assert "0 running, 1 waiting" in headline(StudyView(msgspec.structs.replace(history, trials=over))).remarks[0]
+    ended = StudyView(msgspec.structs.replace(history, study=study, trials=over))
+    assert not any("waiting" in remark for remark in headline(ended).remarks)

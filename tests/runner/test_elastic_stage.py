@@ -124,6 +124,40 @@ def test_off_where_it_would_not_pay_and_trials_then_start_from_the_decomposition
             session.start("elastic")
 
 
+def test_a_study_that_was_too_short_may_be_prolonged(opened: Open) -> None:
+    short = opened(elastic={"steps": None, "batch": 2, "slices": 1}, training={"images": 64}, search={"trials": 2})
+    assert "elastic adapter: off, " in staged(short)
+    longer = open_session(opened_file(short.study.path, {"trials": 40}))
+    assert "trained in " in staged(longer)
+    assert longer.ledger.elastic == open_session(short.study).ledger.elastic
+    assert (
+        longer.plan(longer.variables.allocate(3.0, {}, {}), NO_DECAY, Recipe(init="elastic")).recipe.init == "elastic"
+    )
+    assert staged(longer) == ""
+
+
+def test_an_interrupted_training_of_another_length_is_left_behind(
+    opened: Open, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(stage, "CHECKPOINT_EVERY", 100)
+    sections: dict[str, Any] = {"elastic": {"steps": None, "batch": 2, "slices": 1}, "training": {"images": 64}}
+    session = opened(**sections, search={"trials": 40})
+
+    def stop(done: int, of: int) -> None:
+        if done == 150:
+            raise KeyboardInterrupt
+
+    with monkeypatch.context() as once:
+        once.setattr(stage, "progress_lines", lambda console: stop)
+        with pytest.raises(KeyboardInterrupt):
+            staged(session)
+    assert session.artifacts.path(stage.checkpoint_name(320)).exists()
+    longer = open_session(opened_file(session.study.path, {"trials": 50}))
+    staged(longer)
+    assert longer.ledger.elastic is not None
+    assert longer.ledger.elastic.steps == 400
+
+
 def test_nothing_is_trained_where_no_trial_starts_from_it(opened: Open) -> None:
     session = opened(training={"init": "decomposition"})
     assert staged(session) == ""
@@ -200,7 +234,7 @@ def test_kill_9_and_the_same_command(
     sections = {**ELASTIC, "elastic": {"steps": steps, "batch": 16}, "search": {"trials": 3}, "screen": {"share": 0}}
     path = write(**sections)
     process = start("search", path)
-    checkpoint = path.with_name("bars.networks") / "elastic.checkpoint"
+    checkpoint = path.with_name("bars.networks") / stage.checkpoint_name(steps)
     for _ in range(6000):
         assert process.poll() is None, process.communicate()
         time.sleep(0.01)

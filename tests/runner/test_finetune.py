@@ -9,8 +9,8 @@ import pytest
 from ranksearch.errors import RankError
 from ranksearch.export import load_compressed, read_ranks
 from ranksearch.layers import RankConfiguration
-from ranksearch.records import DecaySchedule, RankFile, Recipe, TrialRecord
-from ranksearch.runner.finetune import CONTROL, finetune, plans
+from ranksearch.records import DENSE_CONTROL, DecaySchedule, RankFile, Recipe, TrialRecord
+from ranksearch.runner.finetune import finetune, plans
 from ranksearch.runner.founding import found_study
 from ranksearch.runner.session import Session, open_session
 from ranksearch.study import opened_file
@@ -58,7 +58,7 @@ def test_runs_are_recorded_resumed_and_exported(opened: Callable[[str], Session]
     assert len(stage.train) == 640 == len(session.subject.splits.train) + len(session.subject.splits.search)
     assert len(records) == 6
     assert [(r.origin, r.seed) for r in records] == [("finalist three", 0), ("finalist three", 1)] * 2 + [
-        (CONTROL, 0), (CONTROL, 1),
+        (DENSE_CONTROL, 0), (DENSE_CONTROL, 1),
     ]  # fmt: skip
     assert len(steps) == 4 * STEPS  # the same ranks under another name are not trained twice
     for record in records:
@@ -79,6 +79,10 @@ def test_runs_are_recorded_resumed_and_exported(opened: Callable[[str], Session]
     steps.clear()
     assert run(opened("whole"), lambda plan, done, of: steps.append((plan.origin, plan.seed, done))) == records
     assert not steps
+    whole = path.read_bytes()
+    path.write_bytes(whole[:100])  # as an interrupted copy leaves it
+    run(opened("whole"))
+    assert path.read_bytes() == whole
 
     class Killed(BaseException):
         pass

@@ -71,6 +71,11 @@ def test_values_lists_and_ranges(write: Callable[[str], Path]) -> None:
         ('[search]\nsampler = "tpee"', "search.sampler = 'tpee' is not available; did you mean 'tpe'?"),
         ('[search]\nbaselines = ["unifrom"]', "search.baselines = 'unifrom' is not available; did you mean 'uniform'?"),
         ("[finetune]\nlr = -1", "finetune.lr = -1.0 must be above 0"),
+        (
+            "[search]\nfloors = { mac_rato = 1.5 }",
+            "search.floors.mac_rato is not a known key; did you mean 'mac_ratio'?",
+        ),
+        ("[network.training]\nmomentum = 1.0", "network.training.momentum = 1.0: expected float < 1"),
         ('[training]\ninit = "elastik"', "training.init = 'elastik' is unknown; did you mean 'elastic'"),
         ('[training]\ninit = "elastic"\n[schedule]\nfade = ["residual", "full"]', 'fade must be "residual" where'),
         ('[training]\ninit = ["decomposition", "elastic"]\n[schedule]\nfade = "full"', 'init = "decomposition"'),

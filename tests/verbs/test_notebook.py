@@ -1,6 +1,7 @@
 """A study without a file: the user's own network, data, loss and metric."""
 
 import math
+import tempfile
 from pathlib import Path
 from typing import Any
 
@@ -10,9 +11,10 @@ import torch
 from torch import Tensor, nn
 
 import ranksearch
-from ranksearch.errors import DataError, RanksearchError, StudyChangedError
+from ranksearch.errors import DataError, MetricError, RanksearchError, StudyChangedError
+from ranksearch.export import read_ranks
 from ranksearch.layers import Tucker2
-from ranksearch.records import RankFile
+from ranksearch.records import DecaySchedule, RankFile
 from ranksearch.runner.worker import RepeatedFailureError
 from ranksearch.verbs.notebook import Study
 
@@ -37,12 +39,15 @@ def error(outputs: Tensor, targets: Tensor) -> float:
     return float((outputs - targets).detach().abs().mean())
 
 
-def run(regression: Any, folder: Path, trials: int, **options: Any) -> Study:
+def run(regression: Any, folder: Path | None, trials: int, **options: Any) -> Study:
     network, train, held = regression
-    given: dict[str, Any] = {"metric": error, "training": {"images": 256, "batch": 64}} | options
+    given: dict[str, Any] = {
+        "metric": error, "training": {"images": 256, "batch": 64}, "test": held, "quiet": True,
+        "metric_range": (1.0, 0.0),
+    }  # fmt: skip
     return ranksearch.search(
-        network, train, held, test=held, ratio=(1.5, 6.0), trials=trials, folder=folder, quiet=True, device="cpu",
-        loss=nn.functional.mse_loss, direction="minimize", metric_range=(1.0, 0.0), **given,
+        network, train, held, ratio=(1.5, 6.0), trials=trials, folder=folder, device="cpu",
+        loss=nn.functional.mse_loss, direction="minimize", **given | options,
     )  # fmt: skip
 
 
@@ -100,21 +105,65 @@ def test_a_metric_that_is_no_number_fails_its_trial_only(regression: Any, tmp_pa
     lr = {"low": 0.005, "high": 0.05, "log": True}  # without a range, what is proposed here is mostly known already
     options = {"metric": metric, "training": {"images": 256, "batch": 64, "lr": lr}}
     run(regression, tmp_path, 1, **options)
-    calls[0], bad = 0, range(2, 3)  # the dense network is first
+    calls[0], bad = 0, range(3, 4)  # the dense network is first, twice
     study = run(regression, tmp_path, 3, **options)
     assert len(study.table()) == 3
     (failed,) = [t for t in study.history.trials if t.state == "failed"]
     assert failed.reason.startswith("MetricError: the metric is NaN")
 
-    calls[0], bad = 0, range(2, 1000)
+    calls[0], bad = 0, range(3, 1000)
     with pytest.raises(RepeatedFailureError, match="3 trials in a row failed, the last with: MetricError"):
         run(regression, tmp_path, 5, **options)
     assert len(study.table()) == 3
 
 
-def test_what_does_not_fit_together_is_refused(regression: Any) -> None:
+def test_what_does_not_fit_together_is_refused(regression: Any, tmp_path: Path) -> None:
     network, train, held = regression
     with pytest.raises(DataError, match=r"so a loss is needed: search\(…, loss=…, metric=…\)"):
         ranksearch.search(network, train, held, quiet=True)
     with pytest.raises(RanksearchError, match=r"training\.pace is not a known key"):
         ranksearch.search(network, train, held, loss=nn.functional.mse_loss, training={"pace": 1}, quiet=True)
+    with pytest.raises(RanksearchError, match=r"ranks\.ratio = 4: expected list"):
+        ranksearch.search(network, train, held, loss=nn.functional.mse_loss, ratio=4, quiet=True)  # type: ignore[arg-type]
+    with pytest.raises(MetricError, match=r"accuracy wants an integer label.*metric=…"):
+        ranksearch.search(network, train, held, loss=nn.functional.mse_loss, quiet=True)
+    with pytest.raises(MetricError, match=r"dense network is [\d.]+, beyond its range of 5 to 9.*metric_range="):
+        run(regression, tmp_path, 1, metric_range=(9.0, 5.0))
+
+
+def test_a_temporary_folder_is_named_and_taken_up_again(
+    regression: Any, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    first = run(regression, None, 1, quiet=False)
+    (folder,) = tmp_path.iterdir()
+    assert f"folder={str(folder)!r} goes on with it" in capsys.readouterr().out.replace("\n", "")
+    again = run(regression, folder, 2)
+    assert len(again.table()) == 2
+    assert again.table()["accuracy"].iloc[0] == first.table()["accuracy"].iloc[0]
+
+
+def test_a_test_split_may_come_later(regression: Any, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    study = run(regression, tmp_path, 2, test=None)
+    with pytest.raises(DataError, match=r"measured on the test split.*ranksearch\.search\(…, test=…\)"):
+        study.finetune("smallest", epochs=1)
+    study = run(regression, tmp_path, 2, quiet=False)
+    for wrong, law in (
+        ({"learning_rate": 0.1}, "learning_rate is not a known key; allowed: "),
+        ({"lr": "high"}, "lr = 'high': expected float"),
+        ({"end": 2.0}, r"finetune\.end = 2\.0 must be a fraction"),
+    ):
+        with pytest.raises(RanksearchError, match=law):
+            study.finetune("smallest", epochs=1, **wrong)
+    capsys.readouterr()
+    assert len(study.finetune("smallest", epochs=1, shape="linear", end=0.4)) == 2
+    out = capsys.readouterr().out.replace("\n", "")
+    (file,) = (tmp_path / "notebook.finetune").glob("*.safetensors")
+    assert "seed 0: step 6/6" in out  # three hundred and eighty-four images in batches of 64
+    assert str(file) in out
+    study.confirm(1)
+    assert "confirmation 0: 1/2" in capsys.readouterr().out
+    assert read_ranks(file).schedule == DecaySchedule(shape="linear", end=0.4)
+    run(regression, tmp_path / "with", 1)
+    with pytest.raises(StudyChangedError, match="test; restore"):
+        run(regression, tmp_path / "with", 1, test=regression[1])

@@ -1,0 +1,33 @@
+"""The verb ``init``: a study file to start from."""
+
+import os
+from pathlib import Path
+
+from ..errors import StudyFileError
+from ..networks.sources import SOURCES
+from ..study import template
+
+
+def write_template(output: Path, *, model: str, data: str, weights: str, force: bool) -> None:
+    """Writes a commented study file; paths from the working directory become paths from the file's folder.
+
+    Raises:
+        StudyFileError: the file exists.
+    """
+    if output.exists() and not force:
+        raise StudyFileError(f"{output} exists; --force overwrites it")
+    output.parent.mkdir(parents=True, exist_ok=True)
+    kind, colon, place = data.partition(":")
+    if colon and kind in SOURCES:
+        data = f"{kind}:{_from(output.parent, place)}"
+    if Path(weights).exists():
+        weights = _from(output.parent, weights)
+    text = template(model, data, name=output.stem, weights=weights, search=500)
+    output.write_text(text, encoding="utf-8")
+
+
+def _from(folder: Path, path: str) -> str:
+    """A path as a file in ``folder`` has to write it."""
+    if Path(path).is_absolute() or path.startswith(("$", "~")):
+        return path
+    return Path(os.path.relpath(path, folder)).as_posix()

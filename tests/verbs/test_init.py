@@ -1,0 +1,36 @@
+"""A first study file: its paths are read from its own folder, wherever it was asked for."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+from ranksearch.networks import build_network
+from ranksearch.study import read_study
+
+
+def test_paths_are_those_of_the_files_folder(
+    ranksearch: Callable[..., Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "data").mkdir()
+    rng = np.random.default_rng(0)
+    x, y = rng.integers(0, 256, (600, 1, 8, 8), np.uint8), np.arange(600) % 10
+    np.savez(tmp_path / "data" / "mine_train.npz", x=x, y=y)
+    torch.save(build_network("digits-convnet", classes=10).state_dict(), tmp_path / "data" / "w.pt")
+    given = ("--data", "npz:data/mine", "--weights", "data/w.pt")
+    left = ranksearch("init", *given, "-o", "studies/mine.toml")
+    assert (left.code, left.err) == (0, "")
+    study = read_study(tmp_path / "studies" / "mine.toml")
+    assert (study.data.source, study.network.weights) == ("npz:../data/mine", "../data/w.pt")
+    left = ranksearch("layers", "studies/mine.toml")
+    assert (left.code, left.err) == (0, "")
+
+    assert ranksearch("init", *given, "-o", "here.toml").code == 0
+    assert read_study(tmp_path / "here.toml").data.source == "npz:data/mine"
+    for data in ("npz:${DATA}/mine", "digits", "my_package:data", f"folder:{tmp_path}"):
+        assert ranksearch("init", "--data", data, "-o", "studies/other.toml", "--force").code == 0
+        assert f'"{data}"' in (tmp_path / "studies" / "other.toml").read_text(encoding="utf-8")
