@@ -27,14 +27,15 @@ class DecaySchedule(msgspec.Struct, frozen=True, kw_only=True):
     """Shape × fade × end × order over layers.
 
     Attributes:
-        shape: one of :data:`SCHEDULES`. ``"none"`` truncates at once (λ = 0 from the first step).
+        shape: one of :data:`SCHEDULES`. ``"none"`` truncates at once (λ = 0 from the first step): the default, since
+            no other has paid in short trainings (reports/progression).
         fade: ``"residual"`` (the adapter starts as the truncated decomposition, W₀ − Ŵ₀ fades) or
             ``"full"`` (the core starts at zero, the whole W₀ fades).
         end: fraction of the trial in (0, 1] after which λ = 0 everywhere and the network recovers.
         order: layers fade together, or one after another along the network, each taking half of ``end``.
     """
 
-    shape: str = "cosine"
+    shape: str = "none"
     fade: Fade = "residual"
     end: float = 0.5
     order: Order = "together"
@@ -60,7 +61,7 @@ class DecaySchedule(msgspec.Struct, frozen=True, kw_only=True):
         >>> NO_DECAY.changed({"shape": "linear"}).end
         0.5
         """
-        given = DecaySchedule(shape="none") if self.shape == "none" else self
+        given = DecaySchedule() if self.shape == "none" else self
         return msgspec.structs.replace(given, **entries).canonical()
 
     def decay(self, progress: float, depth: float = 0.0) -> float:

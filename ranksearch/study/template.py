@@ -54,7 +54,7 @@ multiple_of = 1   # of ranks, for hardware: 8, say
 distortion = "weighted-log"
 
 [schedule]   # how the share of the pre-trained weight falls from 1 to 0 during a trial
-shape = "cosine"   # none (truncate at once), linear, cosine, exponential, polynomial, staircase
+shape = "none"   # truncate at once; or linear, cosine, exponential, polynomial, staircase
 fade = "residual"   # what the truncation leaves out fades; "full": the whole weight does
 end = 0.5   # fraction of the trial after which nothing is left of it
 order = "together"   # over the layers; front-to-back, back-to-front

@@ -1,7 +1,7 @@
 """When does progression pay? Fine-tunings that differ in decay, start, budget, ratio, in what learns, and nothing else.
 
     RANKSEARCH_DATA=… python tests/benchmarks/progression.py run STUDY.toml GRID --folder FOLDER [--where QUERY]
-    python tests/benchmarks/progression.py table FOLDER [--parquet FILE] [--figure PAGE.html]
+    python tests/benchmarks/progression.py table FOLDER [--across] [--parquet FILE] [--figure PAGE.html]
 
 Ranks are the closed form's. Everything that a cell does not name is the study file's, ranges at their default. The
 elastic adapter, where a cell starts from it, is trained once, by ``--elastic-steps``. A cell is a Parquet file in
@@ -11,7 +11,7 @@ Without a GPU, a cell's memory is how far its process grew: true of the first ce
 
 import argparse
 import itertools
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -70,6 +70,17 @@ def every() -> Iterator[Cell]:
             yield Cell(ratio=ratio, images=images, schedule=schedule, distillation=distillation)
 
 
+def longer() -> Iterator[Cell]:
+    """Whether longer budgets change the answer of ``every``, at the ratio where it is open."""
+    decays = (
+        DecaySchedule(shape="linear", end=0.3, order="back-to-front"),
+        DecaySchedule(shape="linear", fade="full", end=0.3),
+        DecaySchedule(shape="cosine", fade="full", end=0.3, order="front-to-back"),
+    )
+    for images, schedule in itertools.product((204_800, 819_200), (NO_DECAY, *decays)):
+        yield Cell(ratio=48.0, images=images, schedule=schedule)
+
+
 def what_learns() -> Iterator[Cell]:
     """The other claim, that training only the adapters saves resources."""
     for ratio, schedule, learn in itertools.product((4.0, 8.0), (NO_DECAY, LINEAR), LEARN):
@@ -80,7 +91,7 @@ DECAY = ("shape", "fade", "end", "order")
 CELL = ("ratio", "images", "init", "learn", "distillation", "seed", *DECAY)  # as `columns` has them
 CONDITIONS = ["study", "images", "ratio", "init", "learn", "distillation"]
 
-GRIDS = {"source": source, "every": every, "learn": what_learns}
+GRIDS = {"source": source, "every": every, "longer": longer, "learn": what_learns}
 
 
 def grid_study(given: StudyFile, folder: Path, elastic_steps: int) -> StudyFile:
@@ -161,17 +172,7 @@ def table(options: argparse.Namespace) -> None:
     """The means, the raw records in one file, the picture: what each decay gains, condition by condition."""
     rows = records_in(options.folder)
     means = means_of(rows)
-    print(
-        "| study | images | ratio | start | learns | distillation | decay | seeds | search | gain over none, paired | "
-        "test | seconds | MiB | trainable |\n|" + "---|" * 14
-    )
-    for row in means.itertuples():
-        gain = "" if row.shape == "none" else f"{row.gain:+.2f}" + (f" ± {row.spread:.2f}" if row.seeds > 1 else "")
-        print(
-            f"| {row.study} | {row.images:,} | {row.ratio:g}× | {row.init} | {row.learn} | {row.distillation:g} | "
-            f"{decay_words(row)} | {row.seeds} | {row.search:.2%} | {gain} | {row.test:.2%} | {row.seconds:.0f} | "
-            f"{row.peak_memory:.0f} | {row.trainable_params:,.0f} |"
-        )
+    (across if options.across else down)(means)
     if options.parquet:
         options.parquet.parent.mkdir(parents=True, exist_ok=True)
         rows.to_parquet(options.parquet, index=False)
@@ -179,17 +180,52 @@ def table(options: argparse.Namespace) -> None:
         write_gains(options.figure, means[means["shape"] != "none"])
 
 
+def across(means: pd.DataFrame) -> None:
+    """A column for each condition, a row for each decay: what none reaches, and what the others gain over it."""
+    named = [name for name in CONDITIONS if len(set(means[name])) > 1]
+    means = means.assign(
+        decay=[decay_words(row) for row in means.itertuples()], cell=[gain(r) for r in means.itertuples()]
+    )
+    cells = means.pivot_table(index="decay", columns=named, values="cell", aggfunc="first").fillna("")
+    heads = [condition_words(named, values, ", ") for values in cells.columns]
+    print(f"| decay | {' | '.join(heads)} |\n|" + "---|" * (1 + len(heads)))
+    for decay, row in cells.sort_index(key=lambda names: names != "none", kind="stable").iterrows():
+        print(f"| {decay} | {' | '.join(row)} |")
+
+
+def gain(row: Any) -> str:
+    if row.shape == "none":
+        return f"{row.search:.2%}"
+    return f"{row.gain:+.2f}" + (f" ± {row.spread:.2f}" if row.seeds > 1 else "")
+
+
+def down(means: pd.DataFrame) -> None:
+    """A row for each condition and decay."""
+    print(
+        "| study | images | ratio | start | learns | distillation | decay | seeds | search | gain over none, paired | "
+        "test | seconds | MiB | trainable |\n|" + "---|" * 14
+    )
+    for row in means.itertuples():
+        over = "" if row.shape == "none" else gain(row)
+        print(
+            f"| {row.study} | {row.images:,} | {row.ratio:g}× | {row.init} | {row.learn} | {row.distillation:g} | "
+            f"{decay_words(row)} | {row.seeds} | {row.search:.2%} | {over} | {row.test:.2%} | {row.seconds:.0f} | "
+            f"{row.peak_memory:.0f} | {row.trainable_params:,.0f} |"
+        )
+
+
+def condition_words(named: list[str], values: Iterable[Any], between: str) -> str:
+    words = {"images": "{:,} images", "ratio": "{:g}×", "distillation": "distillation {:g}"}
+    return between.join(words.get(name, "{}").format(value) for name, value in zip(named, values, strict=True))
+
+
 def write_gains(path: Path, means: pd.DataFrame) -> None:
     """A page with one marker per decay and condition."""
     named = [name for name in CONDITIONS if len(set(means[name])) > 1]
-    words = {"images": "{:,} images", "ratio": "{:g}×", "distillation": "distillation {:g}"}
     figure = canvas("", "points of search accuracy over no decay")
     means = means.assign(decay=[decay_words(row) for row in means.itertuples()])
     for place, (decay, of) in enumerate(means.groupby("decay", sort=False)):
-        x = [
-            "<br>".join(words.get(name, "{}").format(value) for name, value in zip(named, values, strict=True))
-            for values in of[named].itertuples(index=False)
-        ]
+        x = [condition_words(named, values, "<br>") for values in of[named].itertuples(index=False)]
         error = {"type": "data", "array": of["spread"].fillna(0), "thickness": 1}
         marker = {"color": line_of(place)["color"], "size": 9}
         figure.add_scatter(x=x, y=of["gain"], error_y=error, name=decay, mode="markers", marker=marker)
@@ -213,6 +249,7 @@ def main() -> None:
     runs.set_defaults(does=run)
     tables = commands.add_parser("table")
     tables.add_argument("folder", type=Path)
+    tables.add_argument("--across", action="store_true", help="a column for each condition")
     tables.add_argument("--parquet", type=Path)
     tables.add_argument("--figure", type=Path)
     tables.set_defaults(does=table)

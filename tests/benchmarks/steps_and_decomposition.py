@@ -209,7 +209,7 @@ def main() -> None:
     from ranksearch.subject.trial import Plan, run_trial
 
     subject = make_subject(network, splits, device=cpu, precision=precision.name)
-    plan = Plan(ranks, DecaySchedule(), Recipe(images=6400), trial_seed(0, "benchmark"))
+    plan = Plan(ranks, DecaySchedule(shape="cosine"), Recipe(images=6400), trial_seed(0, "benchmark"))
     cost = run_trial(subject, bases, plan, "pivoted")[1].cost
     print(f"a trial of {plan.recipe.images} images: {cost.seconds:.1f} s")
     for part in ("decomposition", "training", "measuring"):

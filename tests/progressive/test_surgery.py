@@ -91,7 +91,7 @@ def test_set_decay_follows_the_schedule(
 
 
 def test_set_decay_of_a_dense_network_is_zero(network: nn.Module) -> None:
-    assert set_decay(network, DecaySchedule(), 0.0) == 0.0
+    assert set_decay(network, DecaySchedule(shape="linear"), 0.0) == 0.0
 
 
 class Shared(nn.Module):

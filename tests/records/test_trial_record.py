@@ -24,7 +24,7 @@ from ranksearch.records.schedule import FADES, ORDERS
 
 RANKS = {"a": Tucker2(4, 2), "b": Svd(3), "c": Dense("first layer")}
 CONFIGURATION = RankConfiguration(RANKS)
-SCHEDULE, RECIPE = DecaySchedule(), Recipe()
+SCHEDULE, RECIPE = DecaySchedule(shape="cosine"), Recipe()
 KEY = trial_key(CONFIGURATION, SCHEDULE, RECIPE)
 
 
@@ -63,8 +63,8 @@ def test_without_decay_fade_order_and_end_mean_nothing(fade: str, order: str, en
     [
         trial_key(RankConfiguration(RANKS | {"a": Tucker2(2, 4)}), SCHEDULE, RECIPE),
         trial_key(RankConfiguration(RANKS | {"c": Svd(1)}), SCHEDULE, RECIPE),
-        trial_key(CONFIGURATION, DecaySchedule(end=0.4), RECIPE),
-        trial_key(CONFIGURATION, DecaySchedule(fade="full"), RECIPE),
+        trial_key(CONFIGURATION, DecaySchedule(shape="cosine", end=0.4), RECIPE),
+        trial_key(CONFIGURATION, DecaySchedule(shape="cosine", fade="full"), RECIPE),
         trial_key(CONFIGURATION, SCHEDULE, Recipe(lr=0.021)),
     ],
 )
@@ -113,6 +113,6 @@ def test_counted_is_the_cost_by_the_studys_count(form: str) -> None:
 def test_settings_that_came_later_are_part_of_the_key_and_older_keys_stay() -> None:
     configuration = RankConfiguration({"fc": Svd(2)})
     recipes = Recipe(), Recipe(init="elastic"), Recipe(augment="flip"), Recipe(init="elastic", augment="flip")
-    keys = [trial_key(configuration, DecaySchedule(), recipe) for recipe in recipes]
+    keys = [trial_key(configuration, DecaySchedule(shape="cosine"), recipe) for recipe in recipes]
     assert keys[0] == "35e783a8341b9419"  # of a version that knew neither
     assert len(set(keys)) == len(keys)

@@ -4,6 +4,7 @@ import pytest
 
 from ranksearch.records import SCHEDULES
 from ranksearch.study import read_study, settings
+from ranksearch.study.ranges import words
 
 STUDIES = Path(__file__).parents[2] / "studies"
 NAMES = [
@@ -28,7 +29,7 @@ def test_they_are_read_and_named_after_their_file(name: str, monkeypatch: pytest
     study = read_study(STUDIES / f"{name}.toml")
     assert study.name == name
     assert study.data.source == "digits" or "/somewhere" in study.data.source
-    assert set(study.schedule.shape) <= set(SCHEDULES)
+    assert set(words(study.schedule.shape)) <= set(SCHEDULES)
     assert settings(study)["search"]["trials"] == study.search.trials
 
 

@@ -37,14 +37,14 @@ def test_every_schedule_ends_in_the_network_that_was_measured(shape: str, fade: 
 @pytest.mark.parametrize("order", ORDERS)
 def test_every_order_over_the_layers(order: str, session: Session) -> None:
     plan = session.plan(
-        session.variables.allocate(3.0, {}, {}), DecaySchedule(order=order), RECIPE  # type: ignore[arg-type]
+        session.variables.allocate(3.0, {}, {}), DecaySchedule(shape="cosine", order=order), RECIPE  # type: ignore[arg-type]
     )  # fmt: skip
     assert run_trial(session.subject, session.bases, plan, "plain")[1].measured.accuracy > 0.4
 
 
 def test_a_trial_repeats_itself_and_leaves_the_dense_network_alone(session: Session) -> None:
     before = {name: value.clone() for name, value in session.subject.network.state_dict().items()}
-    plan = session.plan(session.variables.allocate(4.0, {}, {}), DecaySchedule(), RECIPE)
+    plan = session.plan(session.variables.allocate(4.0, {}, {}), DecaySchedule(shape="cosine"), RECIPE)
     (one, first), (two, second) = (run_trial(session.subject, session.bases, plan, "pivoted") for _ in range(2))
     assert one is not None
     assert two is not None
@@ -72,7 +72,7 @@ def test_batch_norm_is_re_estimated_as_the_trial_was_trained(session: Session) -
 @pytest.mark.parametrize(("images", "told"), [(512, "lower training.lr"), (128, "output is not finite on 128 of 128")])
 def test_a_loss_or_an_output_that_is_not_finite_is_a_result(images: int, told: str, session: Session) -> None:
     recipe = msgspec.structs.replace(RECIPE, images=images, lr=1e30)
-    plan = session.plan(session.variables.allocate(3.0, {}, {}), DecaySchedule(), recipe)
+    plan = session.plan(session.variables.allocate(3.0, {}, {}), DecaySchedule(shape="cosine"), recipe)
     network, record = run_trial(session.subject, session.bases, plan, "pivoted")
     assert network is None
     assert record.measured.accuracy == 0
