@@ -49,7 +49,8 @@ def elastic_stage(session: Session, console: Console, until: float = float("inf"
     train = partial(train_elastic, session, console)
 
     def settled() -> bool:
-        return ledger.elastic is not None and not (again and ledger.elastic.off)
+        booked = ledger.look_for_elastic()
+        return booked is not None and not (again and booked.off)
 
     ledger.once("elastic", settled, train, until=until, on_wait=waits)
     record = ledger.elastic
@@ -113,7 +114,7 @@ def train_elastic(session: Session, console: Console) -> None:
     except NonFiniteError as error:
         told = str(error).replace("training.", "elastic.")
         raise NonFiniteError(f"elastic adapter: {told}; or elastic.steps = 0, without it") from None
-    if ledger.elastic is not None and not ledger.elastic.off:  # it was frozen meanwhile, and another took its turn
+    if (booked := ledger.look_for_elastic()) and not booked.off:  # it was frozen meanwhile, and another took its turn
         return
     elastic = Elastic.of(network, recipe.augment)
     record = ElasticRecord(

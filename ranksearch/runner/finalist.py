@@ -56,9 +56,9 @@ def forget(session: Session, plan: Plan) -> None:
     session.artifacts.remove(_checkpoint(plan))
 
 
-def network_name(plan: Plan) -> str:
+def network_name(of: Plan | TrialRecord) -> str:
     """Of a run's compressed network among the artifacts."""
-    return f"{plan.run}.safetensors"
+    return f"{of.run}.safetensors"
 
 
 def _checkpoint(plan: Plan) -> str:

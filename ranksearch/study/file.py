@@ -24,6 +24,7 @@ from .sections import (
     ScheduleSection,
     SearchSection,
     TrainingSection,
+    starts_at_zero,
 )
 from .stage_sections import ElasticSection, ScreenSection
 from .storage import storage_url
@@ -60,10 +61,7 @@ class StudyFile(msgspec.Struct, frozen=True, kw_only=True):
                 "digit: files and studies are named after it"
             )
         if self.starts_elastic and "full" in words(self.schedule.fade):
-            raise StudyFileError(
-                'schedule.fade must be "residual" where training.init is "elastic": an adapter that starts trained '
-                'cannot start at zero; or set training.init = "decomposition"'
-            )
+            raise starts_at_zero("schedule.fade", "training.init")
 
     @property
     def starts_elastic(self) -> bool:

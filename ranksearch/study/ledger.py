@@ -94,13 +94,17 @@ class Ledger:
     def elastic(self) -> ElasticRecord | None:
         """The shared training of the elastic adapter, where it is over or was found not to pay (when this process
         first looked)."""
-        if self._elastic is None and (found := self._attributes.get("elastic")) is not None:
+        return self._elastic or self.look_for_elastic()
+
+    def look_for_elastic(self) -> ElasticRecord | None:
+        """The same as it is booked now: another process may have trained what this one found not to pay."""
+        if (found := self._attributes.get("elastic")) is not None:
             self._elastic = msgspec.convert(printable(found), ElasticRecord)
         return self._elastic
 
     def book_elastic(self, record: ElasticRecord) -> None:
         """Books the shared training, once; that there is none may be taken back."""
-        if self.elastic is None or self.elastic.off:
+        if (booked := self.look_for_elastic()) is None or booked.off:
             self.study().set_user_attr("elastic", msgspec.to_builtins(record))
             self._elastic = record
 

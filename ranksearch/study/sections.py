@@ -35,6 +35,14 @@ def _one(whole: type[DecaySchedule] | type[Recipe], name: str, value: Any) -> No
 _SCHEDULE, _RECIPE = DecaySchedule(), Recipe()  # their defaults are the study file's
 
 
+def starts_at_zero(fade: str, init: str) -> StudyFileError:
+    """What is to be said of a full fade from the elastic adapter, by the keys that ask for it."""
+    return StudyFileError(
+        f'{fade} must be "residual" where {init} is "elastic": an adapter that starts trained cannot start at zero; or '
+        f'set {init} = "decomposition"'
+    )
+
+
 class PretrainingSection(msgspec.Struct, frozen=True, kw_only=True):
     """``[network.training]``: how ``weights = "train"`` trains the dense network; see :class:`Recipe`."""
 
@@ -285,10 +293,7 @@ class FinetuneSection(msgspec.Struct, frozen=True, kw_only=True):
         except StudyFileError as error:
             raise StudyFileError(re.sub(r"^(training|schedule)\.", "finetune.", str(error))) from None
         if self.fade == "full" and self.init == "elastic":
-            raise StudyFileError(
-                'finetune.fade must be "residual" where finetune.init is "elastic": an adapter that starts trained '
-                'cannot start at zero; or set finetune.init = "decomposition"'
-            )
+            raise starts_at_zero("finetune.fade", "finetune.init")
 
     @property
     def changes(self) -> dict[str, Any]:

@@ -23,6 +23,7 @@ from ..progressive import Task
 from ..records import RankFile, StudyHistory
 from ..report import front_figure, write_report
 from ..runner.confirm import confirm
+from ..runner.finalist import network_name
 from ..runner.finetune import finetune
 from ..runner.founding import join_study
 from ..runner.running import conclude, prepare, run_session
@@ -108,7 +109,7 @@ class Study:
             on_step=step_lines(self.console),
         )  # fmt: skip
         for record in records:
-            if (path := folder / f"{record.run}.safetensors").exists():
+            if (path := folder / network_name(record)).exists():
                 text = f"{record.origin}, seed {record.seed}: {record.measured.accuracy:.2%} on test, {path}"
                 self.console.print(text, highlight=False, soft_wrap=True)
         return finalist_table(self.history)

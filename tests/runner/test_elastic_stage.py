@@ -21,7 +21,7 @@ from ranksearch.errors import NonFiniteError, StudyChangedError, StudyFileError,
 from ranksearch.networks import weights_fingerprint
 from ranksearch.records import NO_DECAY, DecaySchedule, ElasticRecord, RankFile, Recipe, StudyHistory
 from ranksearch.runner import elastic_stage as stage
-from ranksearch.runner.elastic_stage import elastic_stage, slice_measurement
+from ranksearch.runner.elastic_stage import elastic_stage, is_due, slice_measurement
 from ranksearch.runner.finetune import finetune
 from ranksearch.runner.founding import enqueue_baselines, found_study
 from ranksearch.runner.session import BASES, Session, open_session
@@ -134,6 +134,20 @@ def test_a_study_that_was_too_short_may_be_prolonged(opened: Open) -> None:
         longer.plan(longer.variables.allocate(3.0, {}, {}), NO_DECAY, Recipe(init="elastic")).recipe.init == "elastic"
     )
     assert staged(longer) == ""
+
+
+def test_of_several_that_find_it_prolonged_one_trains(opened: Open) -> None:
+    short = opened(elastic={"steps": None, "batch": 2, "slices": 1}, training={"images": 64}, search={"trials": 2})
+    staged(short)
+    first, second = (open_session(opened_file(short.study.path, {"trials": 40})) for _ in range(2))
+    assert second.ledger.elastic == first.ledger.elastic  # both have seen that there was none
+    assert "trained in " in staged(first)
+    assert is_due(second)
+    assert staged(second) == ""
+    assert second.ledger.elastic == first.ledger.elastic
+    assert second.elastic is not None
+    second.ledger.book_elastic(ElasticRecord(off="too late"))
+    assert open_session(short.study).ledger.elastic == first.ledger.elastic
 
 
 def test_an_interrupted_training_of_another_length_is_left_behind(
