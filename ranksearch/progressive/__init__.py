@@ -7,6 +7,7 @@ from .precision import FLOAT32, Precision, probe_precision
 from .quick_look import QuickLook
 from .surgery import attach, collapse, progressive_layers, set_decay
 from .task import CLASSIFICATION, Task
+from .teacher import Teacher
 from .training import FineTuned, fine_tune
 from .training_state import Progress
 
@@ -21,6 +22,7 @@ __all__ = [
     "ProgressiveLayer",
     "QuickLook",
     "Task",
+    "Teacher",
     "attach",
     "collapse",
     "elastic_layers",

@@ -1,6 +1,5 @@
 """Fine-tuning: of a network with progressive layers while they decay, of a dense one, or from scratch."""
 
-import copy
 import math
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -20,6 +19,7 @@ from .peak_memory import PeakMemory
 from .precision import FLOAT32, Precision
 from .surgery import set_decay
 from .task import CLASSIFICATION, Task
+from .teacher import Shown, Teacher
 from .training_state import Progress, load_state, save_state
 
 LOOK_EVERY = 25  # steps between two looks at the losses: a look waits for the device
@@ -71,7 +71,7 @@ def fine_tune(
     schedule: DecaySchedule = NO_DECAY,
     *,
     task: Task = CLASSIFICATION,
-    teacher: nn.Module | None = None,
+    teacher: Teacher | None = None,
     seed: int = 0,
     precision: Precision = FLOAT32,
     device: torch.device | str = "cpu",
@@ -87,7 +87,7 @@ def fine_tune(
     """Trains ``network`` itself, to λ = 0. Equal arguments give equal weights on one machine with as many threads.
 
     Args:
-        teacher: the dense network to distil from, left as it is; without one, the task's loss alone.
+        teacher: the dense network to distil from; without one, the task's loss alone.
         seed: of the order of images, of their augmentation, and of what the network draws (dropout).
         passes: what runs in a step, on the same images; the teacher is asked once. Must follow from the step alone.
         settings: what else makes this run this run, of ``passes``, say; a checkpoint with other ones is refused.
@@ -108,7 +108,7 @@ def fine_tune(
     steps, epoch = recipe.steps, checkpoint_every or max(1, len(train) // recipe.batch)
     looks = {max(1, round(fraction * steps)) for fraction in milestones}
     precision.place(network, device)
-    teacher = _teacher(teacher, recipe, precision, device)
+    shown = Shown(train, recipe, seed)
     parameters = learning_parameters(network, recipe.learn)
     optimizer = make_optimizer(parameters, recipe)
     trainable = sum(p.numel() for p in parameters)
@@ -142,7 +142,7 @@ def fine_tune(
             for group in optimizer.param_groups:
                 group["lr"] = learning_rate(recipe, step)
             seed_generators(device, seed, step)
-            truth = None if teacher is None else _answer(teacher, inputs, precision)
+            truth = teacher.answer(inputs, shown.batch(step, inputs)) if teacher and recipe.distillation else None
             of_step: list[Tensor] = []
             for _ in passes(network, step):
                 loss = _loss(precision.outputs(network, inputs), truth, targets, recipe, task)
@@ -182,18 +182,6 @@ def fine_tune(
             f"a weight is infinite or NaN after the last of {steps} steps: {_remedy(recipe, steps - 1)}"
         )
     return FineTuned.of(progress)
-
-
-def _teacher(teacher: nn.Module | None, recipe: Recipe, precision: Precision, device: torch.device) -> nn.Module | None:
-    """A copy of the teacher that is ready to answer, or None where it is not asked."""
-    if teacher is None or recipe.distillation == 0:
-        return None
-    return precision.place(copy.deepcopy(teacher), device).requires_grad_(False).eval()
-
-
-def _answer(teacher: nn.Module, inputs: Tensor, precision: Precision) -> Tensor:
-    with torch.no_grad():  # not inference_mode, whose tensors backward may not read
-        return precision.outputs(teacher, inputs)
 
 
 def _loss(outputs: Tensor, truth: Tensor | None, targets: Tensor, recipe: Recipe, task: Task) -> Tensor:

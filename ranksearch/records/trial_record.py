@@ -154,6 +154,6 @@ def run_name(key: str, seed: int) -> str:
     return f"{key}-{seed}"
 
 
-def trial_seed(study_seed: int, key: str) -> int:
-    """The training seed of a configuration, in [0, 2³¹): the same in every process and on every machine."""
-    return int(hashlib.sha256(f"{study_seed}:{key}".encode()).hexdigest()[:8], 16) % 2**31
+def trial_seed(study_seed: int, purpose: str) -> int:
+    """A seed for one purpose of a study, in [0, 2³¹): the same in every process and on every machine."""
+    return int(hashlib.sha256(f"{study_seed}:{purpose}".encode()).hexdigest()[:8], 16) % 2**31

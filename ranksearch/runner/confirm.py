@@ -14,8 +14,8 @@ from .worker import Budget
 
 
 def further_seeds(study_seed: int, record: TrialRecord) -> Iterator[int]:
-    """Training seeds of a configuration, the same for ever and never the one that chose it."""
-    seeds = (trial_seed(study_seed, f"{record.key}, confirmation {n}") for n in count(1))
+    """Training seeds of a study's confirmations, the same for ever and never the one that chose this network."""
+    seeds = (trial_seed(study_seed, f"confirmation {n}") for n in count(1))
     return (seed for seed in seeds if seed != record.seed)
 
 

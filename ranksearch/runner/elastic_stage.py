@@ -101,7 +101,7 @@ def train_elastic(session: Session, console: Console) -> None:
             recipe,
             NO_DECAY,
             task=subject.task,
-            teacher=subject.network,
+            teacher=subject.teacher,
             seed=trial_seed(study.search.seed, "elastic"),
             precision=subject.precision,
             device=subject.device,

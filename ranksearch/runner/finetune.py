@@ -62,8 +62,8 @@ def finetune(
     folder: Path,
     on_step: Callable[[Plan, int, int], None] = lambda plan, done, of: None,
 ) -> list[TrialRecord]:
-    """Queues all runs that are not finished or queued yet, as jobs of the study's finalists, and works on them beside
-    any other worker until none is left.
+    """Queues all runs that are not finished or queued yet, as jobs of the study's finalists, each network with one seed
+    before any with the next, and works on them beside any other worker until none is left.
 
     Writes for each compressed network ``folder/RUN.safetensors``, which is the measured one.
 
@@ -74,7 +74,7 @@ def finetune(
     ledger = session.ledger
     jobs: dict[str, tuple[Planned, str]] = {}
     todo = list(plans(session.subject, files, epochs=epochs, seeds=seeds, changes=changes))
-    for plan, ranks in todo:
+    for plan, ranks in sorted(todo, key=lambda run: run[0].seed):  # equal seeds have the teacher's answers in common
         session.start(plan.recipe.init)  # refuses before training any
         job = Planned(plan.configuration, plan.schedule, plan.recipe, plan.seed, ranks)
         jobs.setdefault(plan.run, (job, plan.origin))

@@ -179,7 +179,7 @@ def seconds_of_trial(session: Session, point: ClosedFormPoint, seconds_per_point
         few,
         schedule,
         task=subject.task,
-        teacher=subject.network,
+        teacher=subject.teacher,
         precision=subject.precision,
         device=subject.device,
     )

@@ -16,7 +16,7 @@ from ..decomposition import Decomposition, Hooi, NestedBases, read_bases, write_
 from ..errors import BudgetError, StudyChangedError, StudyFileError, WeightsError
 from ..layers import ErrorTable, Form, RankConfiguration
 from ..progressive import Elastic, QuickLook
-from ..records import CheapStage, DecaySchedule, LatencyComparison, Recipe, StudyRecord, trial_key, trial_seed
+from ..records import CheapStage, DecaySchedule, LatencyComparison, Recipe, StudyRecord, trial_seed
 from ..records.recipe import Init
 from ..study import Ledger, Planned, StudyFile, Variables, fingerprint, open_storage, require_same, settings
 from ..subject.looks import quick_looks
@@ -105,14 +105,14 @@ class Session:
     def plan(
         self, configuration: RankConfiguration, schedule: DecaySchedule, recipe: Recipe, origin: str = "sampler"
     ) -> Plan:
-        """A trial's plan; its seed follows from the study's and from what it is to do.
+        """A trial's plan. All trials of a study have one seed, which follows from the study's: they see the same
+        images, so that two of them differ by what they train alone, and the teacher answers once.
 
         Where the elastic adapter is off, it starts from the decomposition.
         """
         if recipe.init == "elastic" and (record := self.ledger.elastic) and record.off:
             recipe = msgspec.structs.replace(recipe, init="decomposition")
-        seed = trial_seed(self.study.search.seed, trial_key(configuration, schedule, recipe))
-        return Plan(configuration, schedule, recipe, seed, origin)
+        return Plan(configuration, schedule, recipe, trial_seed(self.study.search.seed, "trials"), origin)
 
     def planned(self, job: Planned, origin: str) -> Plan:
         """The plan of a job that no variables express, with its own seed where it has one."""

@@ -27,7 +27,7 @@ from ..networks import (
     walk,
     weights_fingerprint,
 )
-from ..progressive import CLASSIFICATION, Precision, Task, judged, predict, probe_precision
+from ..progressive import CLASSIFICATION, Precision, Task, Teacher, judged, predict, probe_precision
 from ..records import Machine, Measurement
 from ..study import StudyFile
 from .cache import cache_file
@@ -108,6 +108,11 @@ class Subject:
             precision=self.precision.name,
             versions={p: version(p) for p in ("ranksearch", "torch", "optuna")} | {"python": platform.python_version()},
         )
+
+    @cached_property
+    def teacher(self) -> Teacher:
+        """The dense network as every training on this machine distils from it."""
+        return Teacher(self.network, self.precision, self.device)
 
     @cached_property
     def search_stage(self) -> "Stage":

@@ -71,7 +71,7 @@ def run_trial(
 
     Args:
         bases: what the adapters start from; see :meth:`Session.start`.
-        network: what they are attached to, the subject's unless told otherwise; the subject's is the teacher anyway.
+        network: what they are attached to, the subject's unless told otherwise; the subject's teacher answers anyway.
         stage: the subject's search stage unless told otherwise; milestones are measured there only.
         checkpoint: written after each epoch and resumed from; the caller removes it once the result is safe.
         on_step: called with (steps done, steps in all).
@@ -105,7 +105,7 @@ def run_trial(
             plan.recipe,
             plan.schedule,
             task=subject.task,
-            teacher=subject.network,
+            teacher=subject.teacher,
             seed=plan.seed,
             precision=subject.precision,
             device=subject.device,

@@ -27,7 +27,7 @@ from ranksearch.allocation import RateDistortion
 from ranksearch.decomposition import NestedBases, network_bases
 from ranksearch.layers import NetworkSpec, RankConfiguration, Tucker2
 from ranksearch.networks import Examples, build_network, load_weights, make_splits, walk
-from ranksearch.progressive import CLASSIFICATION, Precision, attach, fine_tune, probe_precision
+from ranksearch.progressive import CLASSIFICATION, Precision, Teacher, attach, fine_tune, probe_precision
 from ranksearch.records import NO_DECAY, DecaySchedule, Recipe
 
 NORMALIZE = {"mean": [0.485, 0.456, 0.406], "std": [0.229, 0.224, 0.225]}
@@ -110,7 +110,7 @@ def naive_steps(network: nn.Module, teacher: nn.Module | None, batches: Iterator
 
 def our_steps(
     network: nn.Module,
-    teacher: nn.Module | None,
+    teacher: Teacher | None,
     train: Examples,
     precision: Precision,
     schedule: DecaySchedule,
@@ -182,7 +182,8 @@ def main() -> None:
     for teacher, name in ((network, "with distillation"), (None, "without distillation")):
 
         def step(ranks: RankConfiguration, schedule: DecaySchedule, teacher: nn.Module | None = teacher) -> float:
-            return our_steps(attach(network, bases, ranks), teacher, splits.train, precision, schedule, options.steps)
+            asked = teacher and Teacher(teacher, precision)  # a new one: every answer is asked for
+            return our_steps(attach(network, bases, ranks), asked, splits.train, precision, schedule, options.steps)
 
         found = in_turn(
             {

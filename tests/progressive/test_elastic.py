@@ -17,6 +17,7 @@ from ranksearch.progressive import (
     Elastic,
     ElasticLayer,
     FineTuned,
+    Teacher,
     adapter,
     attach,
     collapse,
@@ -231,7 +232,7 @@ def test_two_slices_are_trained_by_summed_gradients_and_both_come_nearer(
 
         made = make_elastic(network, bases)
         recipe = Recipe(images=60 * 32, batch=32, distillation=1.0, weight_decay=0.0, warmup=0.0)
-        return fine_tune(made, train, recipe, teacher=network, passes=passes, milestones=(1e-9, 0.1, 1.0))
+        return fine_tune(made, train, recipe, teacher=Teacher(network), passes=passes, milestones=(1e-9, 0.1, 1.0))
 
     first, early, last = (m.loss for m in trained(few, more).milestones)
     alone = [trained(configuration).milestones[0].loss for configuration in (few, more)]
@@ -251,7 +252,9 @@ def test_one_slice_a_step_may_leave_any_layer_dense(
         yield
 
     made, before = make_elastic(network, bases), make_elastic(network, bases)
-    fine_tune(made, train, Recipe(images=6 * 32, batch=32, optimizer=optimizer), teacher=network, passes=passes)
+    fine_tune(
+        made, train, Recipe(images=6 * 32, batch=32, optimizer=optimizer), teacher=Teacher(network), passes=passes
+    )
     moved = {
         name
         for name, layer in elastic_layers(made).items()

@@ -90,7 +90,7 @@ def test_seeds_repeat_and_avoid_the_trials_own(write: Command, ranksearch: Comma
     assert ranksearch("search", path).code == 0
     (record,) = [t.record for t in history_of(path).finished() if t.record]
     seeds = list(islice(further_seeds(0, record), 20))
-    assert len({*seeds, record.seed, trial_seed(0, record.key)}) == 21
+    assert len({*seeds, record.seed, trial_seed(0, "trials")}) == 21
     taken = msgspec.structs.replace(record, seed=seeds[0])
     assert list(islice(further_seeds(0, taken), 19)) == seeds[1:]
     assert next(further_seeds(1, record)) != seeds[0]
