@@ -9,10 +9,10 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import typer
-from rich.console import Console
 
 from .errors import RanksearchError, describe
 from .runner import notice
+from .terminal.console import Console, plain_console
 
 app = typer.Typer(
     help="Search the ranks of a low-rank compressed network: a Pareto front of accuracy against size.",
@@ -34,7 +34,7 @@ Output = Annotated[Path | None, typer.Option("--output", "-o", help="file or fol
 
 
 def _console() -> Console:
-    return Console(width=None if sys.stdout.isatty() else 160)
+    return plain_console(width=None if sys.stdout.isatty() else 160)
 
 
 def _study(path: Path, **search: Any) -> Any:
@@ -148,7 +148,7 @@ def worker(
     if tied:
         threading.Thread(target=_leave_with_input, daemon=True).start()
     file = _study(study, trials=trials, minutes=minutes, storage=storage, sampler=sampler)
-    work_on(file, cpus=cpus, share=share, device=device, console=Console(quiet=quiet, width=160))
+    work_on(file, cpus=cpus, share=share, device=device, console=plain_console(quiet=quiet, width=160))
 
 
 @app.command()
@@ -315,7 +315,7 @@ def main() -> None:
     logging.basicConfig(format="%(message)s", stream=sys.stdout)
     logging.getLogger("ranksearch.subject").setLevel(logging.INFO)
     sys.path.insert(0, os.getcwd())  # package.module:factory of the user's own
-    errors = Console(stderr=True, width=None if sys.stderr.isatty() else 1000)
+    errors = plain_console(stderr=True, width=None if sys.stderr.isatty() else 1000)
     try:
         app()
     except Exception as error:
@@ -323,7 +323,7 @@ def main() -> None:
         if message is None and not notice.told():
             raise
         message = message or f"told to stop, in the middle of what then failed: {describe(error)}"
-        errors.print(f"ranksearch: {message}", style="red", highlight=False, markup=False, soft_wrap=True)
+        errors.print(f"ranksearch: {message}", style="red", highlight=False, soft_wrap=True)
         refused = error.exit_code if isinstance(error, RanksearchError) else RanksearchError.exit_code
         sys.exit(notice.HANDED_BACK if notice.told() else refused)
     except SystemExit as left:

@@ -23,7 +23,7 @@ ALLOWED = {
     "terminal": {"layers", "records"},
     **{room: {*GROUND, *WORK_LADDER[:i]} for i, room in enumerate(WORK_LADDER)},
     "dashboard": {"markdown", "layers", "records", "report", "study", "terminal", "verbs"},
-    "cli": {"study", "subject", "artifacts", "runner", "launch", "verbs", "dashboard"},
+    "cli": {"terminal", "study", "subject", "artifacts", "runner", "launch", "verbs", "dashboard"},
     "__main__": {"cli"},
     "__init__": {"verbs", "export"},
 }

@@ -51,7 +51,7 @@ def sample_outputs(subject: Subject, elastic: Elastic) -> tuple[float, ...]:
     network = attach(elastic.network, elastic.bases, RankConfiguration(halves))
     set_decay(network, NO_DECAY, 0.0)
     images = subject.splits.search.subset(range(min(SAMPLED, len(subject.splits.search))))
-    outputs = predict(network, images, device=subject.device).flatten(1)[:, :10]
+    outputs = predict(network, images, device=subject.device).reshape(len(images), -1)[:, :10]
     if not outputs.isfinite().all():
         raise NonFiniteError("a slice of the elastic adapter gives infinity or NaN; lower elastic.lr")
     return tuple(outputs.flatten().tolist())

@@ -6,7 +6,6 @@ from dataclasses import dataclass
 from typing import get_args
 
 import msgspec
-from rich.markup import escape
 from rich.table import Table
 from torch import Tensor, nn
 
@@ -94,5 +93,5 @@ def latencies_table(timed: Sequence[LayerLatency], forms: Forms) -> Table:
         times = (f"{layer.forms[form].median * 1e6:.0f}" if form in layer.forms else "–" for form in EVERY)
         shape = "×".join(map(str, layer.shape[1:]))
         ranks = "×".join(map(str, as_tuple(layer.ranks)))
-        made.add_row(escape(layer.name), shape, ranks, *times, layer.fastest(forms.allowed))
+        made.add_row(layer.name, shape, ranks, *times, layer.fastest(forms.allowed))
     return made

@@ -5,7 +5,6 @@ import hmac
 import json
 import re
 from collections.abc import Collection, Iterable
-from http.cookies import CookieError, SimpleCookie
 from urllib.parse import parse_qs, urlsplit
 
 from .packed import Application, Environ, StartResponse
@@ -77,11 +76,8 @@ class Guard:
         return self._application(environ, start)
 
     def _is_known(self, environ: Environ) -> bool:
-        try:
-            kept = SimpleCookie(environ.get("HTTP_COOKIE", "")).get(self._cookie)
-        except CookieError:
-            return False
-        return kept is not None and _same(kept.value, self._session)
+        kept = (part.strip().partition("=") for part in environ.get("HTTP_COOKIE", "").split(";"))  # others' are odd
+        return any(name == self._cookie and _same(value, self._session) for name, _, value in kept)
 
     def _brings_token(self, environ: Environ) -> bool:
         brought = parse_qs(environ.get("QUERY_STRING", "")).get("token", [""])[0]

@@ -14,7 +14,7 @@ from ..records import StudyHistory
 from ..report.page import page
 from ..study import Ledger, StudyFile, reaching
 from ..study.ledger import ROOMS
-from ..verbs.results import report_history
+from ..verbs.results import report_history, told_apart
 from .packed import Environ, Packed, StartResponse
 
 log = logging.getLogger(__name__)
@@ -29,9 +29,9 @@ POLICY = (
 )
 
 
-@dataclass(frozen=True)
+@dataclass
 class Watched:
-    """A study that the page is about."""
+    """A study that the page is about; of that name, since it may be deleted and made again."""
 
     file: StudyFile
     ledger: Ledger
@@ -44,9 +44,12 @@ class Watched:
             StorageError: the storage cannot be reached.
         """
         with reaching(self.file.storage_url):
+            now = Ledger(self.ledger.storage, self.ledger.name)
+            if now.record != self.ledger.record:  # with its own seconds per trial; SQLite gives numbers again
+                self.ledger = now
             counts = [self.ledger.counts(room) for room in ROOMS]
             screened = len(self.ledger.screen.candidates())
-            return self.ledger.record.name, counts, screened, self.ledger.elastic is not None
+            return now.record, counts, screened, self.ledger.elastic is not None
 
     def history(self) -> StudyHistory:
         return report_history(self.file, self.ledger)
@@ -79,7 +82,7 @@ class LivePage:
         histories = [one.history() for one in self._watched]
         self._then(histories)
         self._stored = state
-        files = {one.ledger.name: str(one.file.path) for one in self._watched}
+        histories, files = told_apart(histories, [one.file for one in self._watched])
         body, end, rest = page(histories, files).rpartition("</body>")
         sign = (Path(__file__).parent / "live.html").read_text("utf-8").replace("{{ state }}", state)
         self._page, self._shown = Packed.of((body + sign + end + rest).encode(), "text/html; charset=utf-8"), state

@@ -60,7 +60,9 @@ def serve_dashboard(
         url = studies[0].storage_url
         storages: dict[str, Any] = {study.storage_url: None for study in studies}
         for each in storages:  # Optuna's cache of finished trials, the same for our page and for optuna-dashboard
-            storages[each] = optuna.storages.get_storage(open_storage(each, create=False))
+            shared = open_storage(each, create=False)
+            shared.keeps_names = False
+            storages[each] = optuna.storages.get_storage(shared)
         watched = [Watched(study, Ledger(storages[study.storage_url], study.name)) for study in studies]
         notes = [FrontNotes(one.ledger, one.file.path) for one in watched]
 
@@ -120,7 +122,7 @@ def _tell(console: Console, at: str, token: str | None, loopback: bool, elsewher
     """Prints where the dashboard is, once it can be opened."""
 
     def say(line: str) -> None:
-        console.print(line, highlight=False, markup=False, soft_wrap=True)
+        console.print(line, highlight=False, soft_wrap=True)
 
     say(f"dashboard at {at}{f'?token={token}' if token else ''}; Ctrl-C ends it")
     if not loopback:

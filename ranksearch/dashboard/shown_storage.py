@@ -17,7 +17,8 @@ NOTE = re.compile(r"dashboard:(\d+:)?note_(ver|str:\d+)")  # attributes of a stu
 
 
 class ShownStorage(BaseStorage):
-    """Read-only but for notes and deleting a study, which ``edits`` allows; other studies of the storage are not there.
+    """Read-only but for notes and deleting a study, all its rooms with it, which ``edits`` allows; other studies of the
+    storage are not there.
 
     A trial's record, some kilobytes of JSON of which optuna-dashboard shows the first, is replaced by what is read off
     it: columns to sort by.
@@ -71,7 +72,11 @@ class ShownStorage(BaseStorage):
     def delete_study(self, study_id: int) -> None:
         if not self._edits:
             self._refuse()
-        self._storage.delete_study(self._shown(study_id))
+        name = self.get_study_name_from_id(study_id)
+        for study in self._storage.get_all_studies():  # its other rooms first: without it nothing would lead to them
+            if study.study_name.startswith(f"{name}/"):
+                self._storage.delete_study(study._study_id)
+        self._storage.delete_study(study_id)
 
     def create_new_study(self, directions: Sequence[StudyDirection], study_name: str | None = None) -> int:
         self._refuse()

@@ -1,6 +1,6 @@
 """A study's trials as tidy tables: the front, its knee, the best under a budget, the finalists. The room of pandas."""
 
-from .best import SELECTIONS, front, select
+from .best import SELECTIONS, front, select, why_nothing
 from .confirmed import confirmed_table, optimism
 from .finalists import finalist_table, search_test_correlation
 from .stage_comparison import StageComparison, compare_stages
@@ -21,5 +21,6 @@ __all__ = [
     "stage_table",
     "study_table",
     "trial_table",
+    "why_nothing",
     "write_table",
 ]

@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 
 from ..errors import SelectionError, nearest
+from ..pareto import non_dominated
 from ..records import StudyRecord
 
 #: Accuracies are counts over images: two that differ by less than this are the same.
@@ -45,11 +46,11 @@ def select(table: pd.DataFrame, selection: str, study: StudyRecord) -> pd.DataFr
     if table.empty:
         raise SelectionError(f"study {study.name!r}: no finished trial yet to select {selection!r} from; search first")
     if not table["on_front"].any() and name != "trial":
-        raise SelectionError(f"study {study.name!r}: {_why_nothing(table, study)}")
+        raise SelectionError(f"study {study.name!r}: {why_nothing(table, study)}")
     return chosen.rows(table, value, study)
 
 
-def _why_nothing(table: pd.DataFrame, study: StudyRecord) -> str:
+def why_nothing(table: pd.DataFrame, study: StudyRecord) -> str:
     """Why no trial of a table is on the front."""
     useful = table[(table["failure"] == "") & (table["stopped"] == "")]
     if useful.empty:
@@ -60,10 +61,19 @@ def _why_nothing(table: pd.DataFrame, study: StudyRecord) -> str:
     return f"no trial meets all of search.floors: {floors}; give a study of a new name lower ones"
 
 
+def _worth_having(table: pd.DataFrame, study: StudyRecord) -> pd.DataFrame:
+    """The front in accuracy and compression ratio alone, within the study's box where anything is: of further
+    objectives a network may be on the front by a hair, and be beaten in both."""
+    points = front(table)
+    within = points[points["accuracy"] >= study.accuracy_floor]
+    points = points if within.empty else within
+    return points[non_dominated(points[["accuracy", "compression_ratio"]].to_numpy(float))]
+
+
 def _knee(table: pd.DataFrame, _: float, study: StudyRecord) -> pd.DataFrame:
     """The point farthest above the chord between the front's ends, in the study's unit box (Das 1999); the largest
     network of equals, as both ends of a front of two are."""
-    points = front(table)
+    points = _worth_having(table, study)
     unit = study.box.normalise(points["accuracy"], points["compression_ratio"])
     along = unit[-1] - unit[0]
     # Accuracy falls and ratio rises along the chord: this normal points to more of both, above the chord.
@@ -72,12 +82,12 @@ def _knee(table: pd.DataFrame, _: float, study: StudyRecord) -> pd.DataFrame:
 
 
 def _best_accuracy(table: pd.DataFrame, _: float, study: StudyRecord) -> pd.DataFrame:
-    points = front(table)
+    points = _worth_having(table, study)
     return points.iloc[[int(np.argmax(points["accuracy"]))]]
 
 
 def _smallest(table: pd.DataFrame, _: float, study: StudyRecord) -> pd.DataFrame:
-    return front(table).tail(1)
+    return _worth_having(table, study).tail(1)
 
 
 def _all(table: pd.DataFrame, _: float, study: StudyRecord) -> pd.DataFrame:
@@ -85,7 +95,7 @@ def _all(table: pd.DataFrame, _: float, study: StudyRecord) -> pd.DataFrame:
 
 
 def _max_drop(table: pd.DataFrame, points: float, study: StudyRecord) -> pd.DataFrame:
-    found, dense = front(table), study.dense.accuracy
+    found, dense = _worth_having(table, study), study.dense.accuracy
     kept = found[found["accuracy"] >= dense - points / 100 - EQUAL]
     if kept.empty:
         best = found["accuracy"].max()
@@ -98,7 +108,7 @@ def _max_drop(table: pd.DataFrame, points: float, study: StudyRecord) -> pd.Data
 
 
 def _min_ratio(table: pd.DataFrame, ratio: float, study: StudyRecord) -> pd.DataFrame:
-    found = front(table)
+    found = _worth_having(table, study)
     kept = found[found["compression_ratio"] >= ratio]
     if kept.empty:
         largest = math.floor(found["compression_ratio"].max() * 100) / 100
@@ -137,7 +147,7 @@ class Selection:
 SELECTIONS: dict[str, Selection] = {
     "knee": Selection(_knee, "where the front bends most"),
     "best-accuracy": Selection(_best_accuracy, "the most accurate network of the front"),
-    "smallest": Selection(_smallest, "the smallest network of the front"),
+    "smallest": Selection(_smallest, "the smallest network of the front above the accuracy floor"),
     "max-drop": Selection(_max_drop, "the smallest network at most so many points below the dense accuracy", "1.0"),
     "min-ratio": Selection(_min_ratio, "the most accurate network at this compression ratio or above", "4"),
     "trial": Selection(_trial, "the trial of this number, on the front or not", "17"),

@@ -11,7 +11,7 @@ from .resident import Resident
 from .sources import SOURCES, load_source
 from .splits import Splits, given_splits, make_splits
 from .streamed import Streamed
-from .walk import walk
+from .walk import require_weights, walk
 
 __all__ = [
     "MODELS",
@@ -30,6 +30,7 @@ __all__ = [
     "load_source",
     "load_weights",
     "make_splits",
+    "require_weights",
     "save_weights",
     "take_as_kernels",
     "walk",

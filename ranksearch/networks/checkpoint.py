@@ -26,7 +26,7 @@ FORMATS: dict[str, Callable[[Path], Any]] = {
     ".th": _torch_file,
     ".safetensors": safetensors.torch.load_file,
 }
-WRAPPERS = ("state_dict", "model", "net")  # keys under which training scripts keep the state dict
+WRAPPERS = ("state_dict", "model_state_dict", "model", "net")  # keys under which training scripts keep the state dict
 PREFIXES = ("module.", "_orig_mod.")  # of DataParallel and of torch.compile; they stack
 SHOWN = 3  # names in a message before "and n more"
 
@@ -34,13 +34,13 @@ SHOWN = 3  # names in a message before "and n more"
 def load_weights(network: nn.Module, path: str | Path) -> None:
     """Copies the weights in ``path`` into ``network``, each into the dtype the network has.
 
-    Reads a bare state dict or one under ``state_dict``, ``model`` or ``net``, without the prefixes
+    Reads a bare state dict or one under any of :data:`WRAPPERS`, without the prefixes
     ``module.`` and ``_orig_mod.``. Counters of batch norm that an old file lacks start at zero; of tied
     weights one name is enough.
 
     Raises:
         WeightsError: the file is missing, corrupt or holds pickled code; keys are missing or unexpected;
-            a shape differs; a tensor holds NaN or infinity.
+            a shape differs; a tensor holds NaN or infinity where the network's own was finite.
     """
     path = Path(path)
     expected = network.state_dict(keep_vars=True)
@@ -51,6 +51,7 @@ def load_weights(network: nn.Module, path: str | Path) -> None:
             state[name] = state[twins[0]]
         elif not isinstance(expected[name], Tensor):  # a module's extra state: not of the weights
             state[name] = expected[name]
+    finite = {name: tensor.isfinite() for name, tensor in expected.items() if isinstance(tensor, Tensor)}
     try:
         network.load_state_dict(state)
     except Exception as failure:  # a state dict of another network, or a module's own loading hook
@@ -60,7 +61,7 @@ def load_weights(network: nn.Module, path: str | Path) -> None:
             "Is it the checkpoint of this model, with this number of classes?"
         ) from failure
     for name, tensor in network.state_dict().items():
-        if isinstance(tensor, Tensor) and not torch.isfinite(tensor).all():
+        if name in finite and (finite[name] & ~tensor.isfinite()).any():  # a mask of −∞ is the network's own
             raise WeightsError(f"{path}: {name} holds NaN or infinity; use a checkpoint from before training diverged")
 
 

@@ -36,9 +36,9 @@ def examples_of(data: Any, *, workers: int = 0) -> Examples:
             return data
         case (Tensor() | np.ndarray() as inputs, Tensor() | np.ndarray() as targets):
             return Resident.of(inputs, targets)
-        case TensorDataset(tensors=(inputs, targets)):
+        case TensorDataset(tensors=(inputs, targets)) if type(data) is TensorDataset:  # a subclass gives what it likes
             return Resident.of(inputs, targets)
-        case Subset():
+        case Subset() if type(data) is Subset:
             return examples_of(data.dataset, workers=workers).subset(list(data.indices))
         case Dataset():
             return raw_examples(data) or Streamed.of(data, known_labels(data), workers)

@@ -89,7 +89,7 @@ def load_source(source: str, base: Path, size: int | None = None) -> tuple[Examp
     if known:
         if bool(rest) != bool(known.takes):
             raise DataError(f"data.source = {source!r} must be written {kind}{':' if known.takes else ''}{known.takes}")
-        return known.load(base / rest, size)
+        return known.load(base / Path(rest).expanduser(), size)
     if not colon:
         raise DataError(f"data.source = {source!r} is unknown{nearest(source, list(SOURCES))}")
     return _from_factory(source)

@@ -95,8 +95,12 @@ def given_splits(
     normalize: Mapping[str, Any] | None = None,
     augment: Sequence[str] = (),
     weights_seen: bool = False,
+    labels: bool = True,
 ) -> Splits:
     """The splits of a notebook: each part is what :func:`examples_of` takes.
+
+    Args:
+        labels: whether whole numbers from 0 are class labels.
 
     Raises:
         DataError: as :func:`make_splits`.
@@ -108,7 +112,7 @@ def given_splits(
     protocol = [f"train: {len(ours):,} images, given", f"search: {len(theirs):,} images, given"]
     if weights_seen:
         protocol.append("where the given weights were trained on the search split, accuracy on it is optimistic")
-    return _checked(ours, theirs, last, ours.classes, protocol, normalize, augment)
+    return _checked(ours, theirs, last, ours.classes if labels else None, protocol, normalize, augment)
 
 
 def _checked(

@@ -90,6 +90,8 @@ class Streamed(Examples):
             raise DataError(f"{name} cannot be read: {describe(failure)}") from failure
         if not (isinstance(item, tuple | list) and len(item) == 2):
             raise DataError(f"{name} must be a pair (input, target), got {type(item).__name__}")
+        if isinstance(item[0], tuple | list | dict):
+            raise DataError(f"{name}: the input is a {type(item[0]).__name__}; a network here takes one tensor")
         if not isinstance(item[0], Tensor | np.ndarray):
             raise DataError(
                 f"{name}: the input is a {type(item[0]).__name__}, not a tensor: "

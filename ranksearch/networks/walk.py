@@ -37,8 +37,7 @@ def walk(
         NetworkError: the forward pass fails, the network cannot be copied, or no layer can be compressed.
         RankError: a glob that matches nothing.
     """
-    if any(is_lazy(parameter) for parameter in network.parameters()):
-        raise NetworkError("the network has lazy layers without weights yet: run one batch through it first")
+    require_weights(network)
     names: dict[nn.Module, list[str]] = defaultdict(list)
     for name, module in network.named_modules(remove_duplicate=False):
         names[module].append(name)
@@ -94,6 +93,12 @@ def walk(
         input_shape=tuple(image.shape[1:]),
         flattened=kernel_shapes(network),
     )
+
+
+def require_weights(network: nn.Module) -> None:
+    """Raises :class:`NetworkError` where a lazy layer has no weights yet."""
+    if any(is_lazy(parameter) for parameter in network.parameters()):
+        raise NetworkError("the network has lazy layers without weights yet: run one batch through it first")
 
 
 def _own_parameters(module: nn.Module) -> list[nn.Parameter]:

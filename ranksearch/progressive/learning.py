@@ -7,7 +7,6 @@ from contextlib import contextmanager
 import torch
 from torch import nn
 
-from ..errors import NetworkError
 from ..records import Recipe
 from .adapter import ProgressiveLayer
 from .elastic import ElasticLayer
@@ -18,10 +17,7 @@ def learning_parameters(network: nn.Module, learn: str) -> list[nn.Parameter]:
 
     ``"adapters"``: cores and factors. ``"adapters+norm"``: also all biases, and all parameters of modules whose
     class, or one it derives from, has "norm" in its name. ``"all"``: everything; the residuals are buffers and never
-    learn.
-
-    Raises:
-        NetworkError: there are none.
+    learn. None in a network that stays dense, where adapters alone would.
     """
     chosen: dict[nn.Parameter, None] = {}
     for module in network.modules():
@@ -30,8 +26,6 @@ def learning_parameters(network: nn.Module, learn: str) -> list[nn.Parameter]:
         for name, parameter in module.named_parameters(recurse=False):
             if learn == "all" or adapter or (learn == "adapters+norm" and (norm or name.endswith("bias"))):
                 chosen[parameter] = None
-    if not chosen:
-        raise NetworkError(f'nothing to train with learn = "{learn}": no layer has ranks; choose learn = "all"')
     return list(chosen)
 
 

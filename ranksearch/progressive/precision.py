@@ -97,7 +97,7 @@ CANDIDATES = (  # simplest first
 def probe_precision(network: nn.Module, inputs: Tensor, targets: Tensor, task: Task = CLASSIFICATION) -> Precision:
     """The fastest precision for training ``network`` on the inputs' device, timed on a copy in about three seconds.
 
-    bfloat16 is out where its loss or gradients are not finite, or an operation refuses it; on mps it is float32.
+    What an operation refuses is out, as is bfloat16 where its loss or gradients are not finite; on mps it is float32.
     Channels-last is for 4-D inputs. Timings vary: record the answer and reuse it.
 
     Args:
@@ -117,7 +117,7 @@ def probe_precision(network: nn.Module, inputs: Tensor, targets: Tensor, task: T
 
 
 def _seconds_per_step(network: nn.Module, inputs: Tensor, targets: Tensor, task: Task, precision: Precision) -> float:
-    """Median of forward and backward after one step to warm up; infinite where bfloat16 does not serve."""
+    """Median of forward and backward after one step to warm up; infinite where the precision does not serve."""
     device, taken = inputs.device, list[float]()
     network = precision.place(network, device).requires_grad_().train()
     while len(taken) < 4 or (sum(taken[1:]) < PROBE_SECONDS and len(taken) < 50):
@@ -128,7 +128,7 @@ def _seconds_per_step(network: nn.Module, inputs: Tensor, targets: Tensor, task:
             network.zero_grad(set_to_none=True)
             loss.backward()
         except RuntimeError as error:
-            if precision.dtype == "float32":
+            if precision == FLOAT32:  # what it was trained in; the others it need not stand
                 raise NetworkError(f"the network cannot run a training step: {error}") from error
             log.info("%s: %s", precision.name, error)
             return float("inf")

@@ -86,6 +86,8 @@ def fine_tune(
 ) -> FineTuned:
     """Trains ``network`` itself, to λ = 0. Equal arguments give equal weights on one machine with as many threads.
 
+    Where nothing learns, as in a network that stays dense with ``learn = "adapters"``, it is left as it is, in no step.
+
     Args:
         teacher: the dense network to distil from; without one, the task's loss alone.
         seed: of the order of images, of their augmentation, and of what the network draws (dropout).
@@ -101,7 +103,7 @@ def fine_tune(
 
     Raises:
         NonFiniteError: a loss or a weight became infinite or NaN.
-        NetworkError: nothing learns, or the output is not one tensor.
+        NetworkError: the output is not one tensor.
         WeightsError, StudyChangedError: the checkpoint is corrupt, or of another run.
     """
     device = torch.device(device)
@@ -110,6 +112,8 @@ def fine_tune(
     precision.place(network, device)
     shown = Shown(train, recipe, seed)
     parameters = learning_parameters(network, recipe.learn)
+    if not parameters:
+        return FineTuned()
     optimizer = make_optimizer(parameters, recipe)
     trainable = sum(p.numel() for p in parameters)
     run = {

@@ -32,7 +32,7 @@ def finalists_section(views: Sequence[StudyView]) -> Section:
 def finalists_table(view: StudyView) -> Table:
     """One row per finalist: mean ± standard deviation over its seeds, and the trial whose ranks it has."""
     table, trials = view.finalists, view.trials
-    trial_of = trials.drop_duplicates("digest").set_index("digest")["number"].to_dict()
+    trial_of = trials[trials["failure"] == ""].drop_duplicates("digest").set_index("digest")["number"].to_dict()
     numbers = ("trial", "ratio, pivoted", "ratio, plain", "MACs", "in the search", "accuracy", "to dense control")
     return Table(
         (

@@ -131,6 +131,7 @@ def _points(rows: pd.DataFrame, dense: float, room: str = "trials") -> Points:
                     f"{times(row['compression_ratio_pivoted'])} pivoted"
                     f" · {times(row['compression_ratio_plain'])} plain",
                     f"{times(row['mac_ratio'])} MACs · {count(row['params'])} parameters",
+                    *([] if np.isnan(row["latency_ratio"]) else [f"{times(row['latency_ratio'])} as fast as dense"]),
                     schedule_words(schedule_of(row)),
                     f"lr {row['recipe/lr']:.3g} · {duration(row['seconds'])}",
                 )

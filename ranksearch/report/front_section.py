@@ -88,7 +88,8 @@ def networks_section(views: Sequence[StudyView], study_files: Mapping[str, str])
 def front_table(view: StudyView, study_file: str, place: int = 0) -> Table:
     """One row per network of the front, from the largest to the smallest."""
     dense = view.study.dense.accuracy
-    numbers = ("accuracy", "to dense", "ratio, pivoted", "ratio, plain", "MACs", "parameters")
+    timed = ("speed",) if view.front["latency_ratio"].notna().any() else ()
+    numbers = ("accuracy", "to dense", "ratio, pivoted", "ratio, plain", "MACs", *timed, "parameters")
     return Table(
         (
             Column("trial", "point"),
@@ -104,6 +105,7 @@ def front_table(view: StudyView, study_file: str, place: int = 0) -> Table:
                 times(row["compression_ratio_pivoted"]),
                 times(row["compression_ratio_plain"]),
                 times(row["mac_ratio"]),
+                *(times(row["latency_ratio"]) for _ in timed),
                 count(row["params"]),
                 schedule_words(schedule_of(row)),
                 f"ranksearch export {shlex.quote(study_file)} --select trial={row['number']} -o ranks.json",

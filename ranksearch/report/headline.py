@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import pandas as pd
 
 from ..errors import SelectionError
-from ..front import select
+from ..front import select, why_nothing
 from .blocks import Fact
 from .study_view import StudyView
 from .wording import percent, plural, points, sentence, times
@@ -37,12 +37,13 @@ def headline(view: StudyView) -> Headline:
     study, table, best = view.study, view.trials, view.front
     clauses = [plural(len(table), "trial")] if len(table) else ["no trial has finished yet"]
     if len(best) > 1:
-        ends = best["compression_ratio"].iloc[[0, -1]]
-        clauses.append(f"the front spans {times(ends.iloc[0], 1)} to {times(ends.iloc[1], 1)}")
+        smallest = select(best, "smallest", study)["compression_ratio"].iloc[0]
+        clauses.append(f"the front spans {times(best['compression_ratio'].iloc[0], 1)} to {times(smallest, 1)}")
     elif len(best) == 1:
         clauses.append("one network is on the front")
     elif len(table):
-        clauses.append("none of them works: see the trials below")
+        failed = ((table["failure"] != "") | (table["stopped"] != "")).all()
+        clauses.append("none of them works: see the trials below" if failed else why_nothing(table, study))
     if len(best):
         middle = _usual(view)
         clauses.append(

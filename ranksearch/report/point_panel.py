@@ -19,7 +19,7 @@ from ..layers import (
     network_cost,
 )
 from ..layers.configuration import as_tuple
-from ..records import Milestone, StudyRecord, Trial, TrialRecord
+from ..records import LatencyComparison, Milestone, StudyRecord, Trial, TrialRecord
 from .blocks import Fact
 from .picks import Picks, picks
 from .schedule_figure import decay_curve
@@ -150,7 +150,7 @@ class _Maker:
 
     def trial(self, trial: Trial, record: TrialRecord) -> PanelPoint:
         """A trial of the search."""
-        became = "on the front" if trial.number in self.front else "another is better in everything"
+        became = "on the front" if trial.number in self.front else "another is as good in everything, and better"
         if not record.meets(self.study.floors):
             became = "below a floor of the study"
         return self._trained(
@@ -178,7 +178,7 @@ class _Maker:
         return PanelPoint(
             title,
             remark,
-            self._facts(record.measured.accuracy, record.plain, record.pivoted),
+            self._facts(record.measured.accuracy, record.plain, record.pivoted) + _speed(record.latency),
             f"{schedule_words(record.schedule)} · lr {record.recipe.lr:.3g} · {count(record.cost.images)} images in "
             f"{duration(record.cost.seconds)}",
             self._costs(record.configuration),
@@ -212,6 +212,13 @@ def layer_cost(spec: LayerSpec, ranks: LayerRanks, form: Form) -> LayerCost:
     reason = ranks.reason if isinstance(ranks, Dense) else ""
     macs = large(layer_macs(spec, ranks, form))
     return LayerCost(as_tuple(ranks), count(params), macs, round(params / spec.params, 3), reason)
+
+
+def _speed(latency: LatencyComparison | None) -> tuple[Fact, ...]:
+    if latency is None:
+        return ()
+    compressed, dense = (f"{1e3 * timed.median:.3g} ms" for timed in (latency.compressed, latency.dense))
+    return (Fact(times(latency.ratio), "speed", f"{compressed}, dense {dense}"),)
 
 
 def _look(look: Milestone, images: int) -> tuple[str, str, str, str]:

@@ -13,6 +13,7 @@ from ..errors import NonFiniteError
 from ..layers import RankConfiguration, network_cost
 from ..progressive import Elastic, fine_tune, make_elastic, set_slice
 from ..records import NO_DECAY, ClosedFormPoint, ElasticRecord, Measurement, trial_seed
+from ..study import settings
 from ..study.stage_sections import LEAST_STEPS
 from ..terminal.progress import duration
 from ..terminal.tables import closed_form_line
@@ -87,7 +88,7 @@ def train_elastic(session: Session, console: Console) -> None:
             yield
 
     recipe, shows = section.recipe(steps), progress_lines(console)
-    name = checkpoint_name(steps)
+    name = checkpoint_name(session, steps)
     checkpoint, send = session.artifacts.checkpoint(name)
 
     def on_step(done: int, of: int) -> None:
@@ -114,7 +115,8 @@ def train_elastic(session: Session, console: Console) -> None:
     except NonFiniteError as error:
         told = str(error).replace("training.", "elastic.")
         raise NonFiniteError(f"elastic adapter: {told}; or elastic.steps = 0, without it") from None
-    if (booked := ledger.look_for_elastic()) and not booked.off:  # it was frozen meanwhile, and another took its turn
+    ledger.look_for_elastic()
+    if ledger.has_elastic:  # it was frozen meanwhile, and another took its turn
         return
     elastic = Elastic.of(network, recipe.augment)
     record = ElasticRecord(
@@ -128,6 +130,7 @@ def train_elastic(session: Session, console: Console) -> None:
         outputs=sample_outputs(subject, elastic),
         machine=subject.machine,
     )
+    ledger.hold_to("elastic", settings(study)["elastic"], session.fingerprint["elastic"])
     ledger.book_elastic(record)
     session.artifacts.remove(name)
     console.print(
@@ -138,15 +141,14 @@ def train_elastic(session: Session, console: Console) -> None:
         console.print(closed_form_line(slice_point(session, elastic, configuration)), highlight=False)
 
 
-def checkpoint_name(steps: int) -> str:
-    """Of a training of that length: a session that allows another one begins its own."""
-    return f"elastic-{steps}.checkpoint"
+def checkpoint_name(session: Session, steps: int) -> str:
+    """Of a training of that length by these settings: a session that allows another one begins its own."""
+    return f"elastic-{steps}-{session.fingerprint['elastic'][:8]}.checkpoint"
 
 
 def is_due(session: Session) -> bool:
     """Whether trials want the adapter, it is not trained, and the study as it is now is long enough for it."""
-    record = session.ledger.elastic
-    trained = record is not None and not record.off
+    trained = session.ledger.has_elastic
     return session.study.starts_elastic and not trained and session.study.elastic.length(images_of_trials(session)) > 0
 
 

@@ -4,6 +4,7 @@ from collections.abc import Callable
 
 import msgspec
 
+from ..artifacts.take_away import objectives
 from ..export import save_compressed
 from ..records import RankFile, TrialRecord
 from ..subject.trial import Plan, run_trial
@@ -46,6 +47,8 @@ def run_finalist(session: Session, plan: Plan, ranks: RankFile | None, on_step: 
             recipe=plan.recipe,
             form=session.form,
             layer_forms={},
+            objectives=objectives(record.plain, record.pivoted),
+            provenance={**ranks.provenance, "origin": plan.origin, "seed": plan.seed, "trained": True},
         )
         session.artifacts.put(network_name(plan), lambda path: save_compressed(compressed, told, path))
     return record

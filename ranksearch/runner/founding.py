@@ -52,7 +52,7 @@ def join_study(
         console.print("A first front in closed form, untrained, batch norm re-estimated:", highlight=False)
         record = found_study(session, lambda point: console.print(closed_form_line(point), highlight=False))
         for sentence in record.protocol:
-            console.print(f"  {sentence}", highlight=False, soft_wrap=True, markup=False)
+            console.print(f"  {sentence}", highlight=False, soft_wrap=True)
         return session
 
     def waits() -> None:

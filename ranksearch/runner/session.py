@@ -155,8 +155,10 @@ def open_session(
     ledger = ledger or Ledger(open_storage(study.storage_url), study.name)
     artifacts = Artifacts.of(study)
     earlier, now = ledger.record if ledger.exists else None, settings(study)
+    unheld = set() if earlier is None or ledger.has_elastic else {"elastic"}  # nothing came of it yet
+    before = dict(earlier.settings) | {part: now[part] for part in unheld} if earlier else {}
     if earlier:  # a changed setting is told by its name, before it leads to layers that the study has no bases of
-        require_same(study.name, fingerprint(earlier.settings, {}), fingerprint(now, {}), earlier.settings, now)
+        require_same(study.name, fingerprint(before, {}), fingerprint(now, {}), before, now)
     make = subject or (lambda precision: study_subject(study, device=device, precision=precision))
     made = make(earlier.machine.precision if earlier else None)
     require_attainable(study, made)
@@ -168,8 +170,9 @@ def open_session(
     session = Session(study, made, bases, variables, ledger, artifacts, NetworkStore(artifacts))
     if earlier:
         found = session.fingerprint
-        late = {} if earlier.splits["test"] else {"test": found["test"]}  # no trial has seen it: it may come later
-        require_same(study.name, earlier.fingerprint | late, found, earlier.settings, now)
+        unheld |= set() if earlier.splits["test"] else {"test"}  # no trial has seen it: it may come later
+        old = earlier.fingerprint | {part: found[part] for part in unheld if part in found}
+        require_same(study.name, old, found, before, now)
         require_same_network(earlier, made)
         if study.search.compares_latency:
             require_same_kind(earlier, made)

@@ -196,7 +196,7 @@ def _require_known(table: Mapping[str, Any], section: type[msgspec.Struct], pref
 def _explain(message: str, table: Mapping[str, Any]) -> str:
     """msgspec's message in the words of a study file: the key, its value and the law."""
     law, _, place = message.partition(" - at `$")
-    key = place.rstrip("`").lstrip(".")
+    key = place.rstrip("`").lstrip(".").partition("[...]")[0]  # which is: whatever key of that table
     if missing := re.search(r"missing required field `(\w+)`", law):
         return f"{f'{key}.' if key else ''}{missing[1]} is missing"
     if not key:  # never the whole file: its storage may hold a password

@@ -102,11 +102,31 @@ class Ledger:
             self._elastic = msgspec.convert(printable(found), ElasticRecord)
         return self._elastic
 
+    @property
+    def has_elastic(self) -> bool:
+        """Whether there is an elastic adapter."""
+        return self.elastic is not None and not self.elastic.off
+
     def book_elastic(self, record: ElasticRecord) -> None:
         """Books the shared training, once; that there is none may be taken back."""
-        if (booked := self.look_for_elastic()) is None or booked.off:
+        self.look_for_elastic()
+        if not self.has_elastic:
             self.study().set_user_attr("elastic", msgspec.to_builtins(record))
             self._elastic = record
+
+    def hold_to(self, section: str, settings: Mapping[str, Any], digest: str) -> None:
+        """From now on the study is held to these settings of a section, to be called before anything came of them.
+
+        Args:
+            digest: their fingerprint.
+        """
+        made = self.record
+        self._record = msgspec.structs.replace(
+            made,
+            settings={**made.settings, section: settings},
+            fingerprint={**made.fingerprint, section: digest},
+        )
+        self.study().set_user_attr("record", msgspec.to_builtins(self._record))
 
     def once(self, what: Stage, done: Callable[[], bool], work: Callable[[], T], **how: Any) -> T | None:
         """Does ``work`` in one process at a time until it is ``done``; see :func:`~.once.once`."""
@@ -122,6 +142,12 @@ class Ledger:
         """
         if self.exists:
             return False
+        left = [str(room) for room in ROOMS if room != "trials" and self._trials(room)]
+        if left := left + (["the screen"] if self.screen.exists else []):
+            raise StudyFileError(
+                f"the storage has {' and '.join(left)} of a study {self.name!r} that was deleted, maybe of another "
+                "network: give this one a new name, or delete those, too"
+            )
         for room in ROOMS:
             study = self._create(room, record)
             with warnings.catch_warnings():

@@ -32,12 +32,13 @@ class SharedStorage(RDBStorage):
     has one successor; a heartbeat that fails once does not end the beating. An outage of the server is waited for.
     """
 
+    keeps_names = True  # whose study may be deleted by others and made again, as a dashboard's, asks each time
     missed = float("-inf")
     outage: float | None = None
 
     def __init__(self, url: str, engine_options: Mapping[str, Any]) -> None:
         self.deadlines = Deadlines()
-        self._ids: dict[str, int] = {}  # of studies by name: they never change
+        self._ids: dict[str, int] = {}  # of studies by name: no worker sees them change
         events = [*self.deadlines.events, (greet(url), "connect"), *PINGING]
         with self.deadlines.within(DEADLINE):
             super().__init__(
@@ -52,7 +53,7 @@ class SharedStorage(RDBStorage):
                 self._version_manager.check_table_schema_compatibility()
 
     def get_study_id_from_name(self, study_name: str) -> int:
-        if study_name not in self._ids:
+        if study_name not in self._ids or not self.keeps_names:
             self._ids[study_name] = super().get_study_id_from_name(study_name)
         return self._ids[study_name]
 

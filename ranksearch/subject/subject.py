@@ -15,7 +15,7 @@ import torch
 from torch import nn
 
 from ..decomposition import NestedBases
-from ..errors import DataError, DenseAccuracyError
+from ..errors import DataError, DenseAccuracyError, NetworkError
 from ..layers import Basis, Flattened, NetworkSpec
 from ..networks import (
     Examples,
@@ -35,6 +35,7 @@ from .calibrating import calibrated_bases
 from .dense_training import train_dense
 from .device import processor_name, torch_device
 from .study_network import study_network, study_splits
+from .threads import heed_grant
 
 log = logging.getLogger(__name__)
 
@@ -158,7 +159,7 @@ class Subject:
 def study_subject(
     study: StudyFile, *, device: str | None = None, precision: str | None = None, train: bool = True
 ) -> Subject:
-    """Builds network and data as the study file says, and measures the dense network.
+    """Builds network and data as the study file says, and measures the dense network, on the cores that are granted.
 
     Args:
         device: ``cpu``, ``cuda`` or ``mps``; by default the best there is.
@@ -169,6 +170,7 @@ def study_subject(
         DenseAccuracyError: near chance, or below ``expect_accuracy``.
         NetworkError, WeightsError, DataError, StudyFileError: what the study file names does not fit together.
     """
+    heed_grant()
     chosen = torch_device(device or study.search.device)
     splits = study_splits(study)
     network = study_network(study, splits)
@@ -205,7 +207,13 @@ def make_subject(
     check: bool = True,
 ) -> Subject:
     """Walks the network, chooses the precision and measures the dense network on the search split."""
-    network = copy.deepcopy(network).to(device).eval()  # the user's own stays where and as it is
+    try:
+        network = copy.deepcopy(network).to(device).eval()  # the user's own stays where and as it is
+    except RuntimeError as error:  # of tensors that are computed from others, as the old weight norm keeps them
+        raise NetworkError(
+            f"the network cannot be copied: {str(error).splitlines()[0]}; "
+            "torch.nn.utils.remove_weight_norm(LAYER), say, makes plain weights of computed ones"
+        ) from error
     example = splits.train.example().to(device)
     spec = walk(network, example, include, exclude)
     if flattened == "kernel":
@@ -230,7 +238,7 @@ def make_subject(
         dense_outputs=outputs,
         weights=weights_fingerprint(network),
         reestimate=reestimate,
-        sample_outputs=tuple(sample.flatten(1)[:, :10].flatten().tolist()),
+        sample_outputs=tuple(sample.reshape(len(sample), -1)[:, :10].flatten().tolist()),
     )
 
 

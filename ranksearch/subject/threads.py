@@ -27,6 +27,12 @@ def use_cores(cpus: int | None = None, share: int = 1) -> int:
     return threads
 
 
+def heed_grant() -> None:
+    """Takes no more threads than are granted, where this process was given none by :func:`use_cores`: torch knows
+    ``OMP_NUM_THREADS`` and the machine's cores, but neither Slurm nor a container's quota."""
+    torch.set_num_threads(min(torch.get_num_threads(), granted_cores()))
+
+
 def granted_cores(environment: Mapping[str, str] = os.environ, quota: Path = QUOTA) -> int:
     """The least of: the cores this process may run on, Slurm's ``SLURM_CPUS_PER_TASK``, a container's quota.
 

@@ -13,6 +13,7 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
 
 from ..records import Room, StudyHistory, TrialRecord
+from .console import plain_console
 
 
 def duration(seconds: float) -> str:
@@ -88,7 +89,6 @@ class Display:
                 f"{summary(history)}",
                 highlight=False,
                 soft_wrap=True,
-                markup=False,
             )
 
     def step(self, done: int, of: int) -> None:
@@ -101,7 +101,7 @@ class Display:
 @contextmanager
 def display(console: Console | None = None, **paces: Pace) -> Iterator[Display]:
     """Shows progress while the block runs, of each room that is given."""
-    console = console or Console(file=sys.stdout)
+    console = console or plain_console(file=sys.stdout)
     if not console.is_terminal:
         yield Display(console, paces)
         return

@@ -4,7 +4,6 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
-from rich.markup import escape
 from rich.table import Table
 
 from ..layers import Form, LayerRanks, NetworkSpec, full_ranks, params_table
@@ -32,7 +31,7 @@ def layers_table(network: NetworkSpec, form: Form) -> Table:
         kernel = f"{spec.channels_out}×{spec.channels_in}" + ("×%d×%d" % spec.kernel if spec.kind == "conv2d" else "")  # noqa: UP031
         smallest = int(np.min(params_table(spec, form)))
         made.add_row(
-            escape(spec.name),
+            spec.name,
             kernel,
             "×".join(map(str, spec.stride)),
             " ".join(f"{mode} 1…{full}" for mode, full in zip(spec.modes, full_ranks(spec), strict=True)),
@@ -49,7 +48,7 @@ def left_dense_table(network: NetworkSpec) -> Table:
     made = table("Left dense", "layer", "type", "params", "reason")
     made.columns[-1].justify = "left"
     for left in network.left_dense:
-        made.add_row(escape(left.name), left.type, f"{left.params:,}", escape(left.reason))
+        made.add_row(left.name, left.type, f"{left.params:,}", left.reason)
     return made
 
 
@@ -78,7 +77,7 @@ def front_table(
     further = ("further seeds", "still on front") if confirmed else ()
     timed = ("latency ratio",) if any(r.latency for _, r in rows) else ()
     made = table(
-        f"Pareto front of {escape(history.study.name)} on the search split (dense {history.study.dense.accuracy:.2%})",
+        f"Pareto front of {history.study.name} on the search split (dense {history.study.dense.accuracy:.2%})",
         *(
             "trial",
             "accuracy",
@@ -121,12 +120,12 @@ def finalists_table(records: Iterable[TrialRecord]) -> Table:
     )
     for r in records:
         made.add_row(
-            escape(r.origin),
+            r.origin,
             f"{r.recipe.images:,}",
             _decay(r.schedule),
             f"{r.recipe.lr:.3g}",
             str(r.seed),
-            escape(r.failure) or f"{r.measured.accuracy:.2%}",
+            r.failure or f"{r.measured.accuracy:.2%}",
             f"{r.pivoted.compression_ratio:.2f}×",
             f"{r.plain.compression_ratio:.2f}×",
             f"{r.counted.mac_ratio:.2f}×",

@@ -46,7 +46,8 @@ def allocate_ranks(
     """
     name = allocator or f"rate-distortion:{study.ranks.distortion}"
     require_allocator(name, ratio, candidates, budget)
-    path = output or Path(f"{study.name}-{name.replace(':', '-')}.json")
+    asked = f"-{ratio:g}x" + (f"-{budget}" if budget != "params" else "") if ratio else ""
+    path = output or Path(f"{study.name}-{name.replace(':', '-')}{asked}.json")
     require_rank_suffix(path)
     subject = study_subject(study, device=device)
     bases, form, multiple_of = subject.bases(study.ranks.basis), study.ranks.form, study.ranks.multiple_of

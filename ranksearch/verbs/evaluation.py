@@ -4,9 +4,9 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+import msgspec
 import torch
 from rich.console import Console
-from rich.markup import escape
 from rich.table import Table
 from torch import Tensor, nn
 
@@ -137,7 +137,7 @@ def print_layers(subject: Subject, opened: Opened, runtime: str, batches: Sequen
 
 def truncated(file: Path, subject: Subject, study: StudyFile) -> Opened:
     """A rank file: the dense network cut down to its ranks, batch norm re-estimated."""
-    ranks = fitting(RankFile.read(file), subject, file)
+    ranks = msgspec.structs.replace(fitting(RankFile.read(file), subject, file), layer_forms={})  # for a finished one
     network, _ = untrained(subject, subject.bases(study.ranks.basis), ranks.configuration, ranks.form)
     return Opened(PYTORCH, ranks, network, stored_bytes(network))
 
@@ -182,7 +182,7 @@ def latencies(
             assert isinstance(module, nn.Module)
             networks[of, ONNXRUNTIME] = RUNTIMES["onnxruntime"](module, example)
     except ExportError as error:
-        console.print(f"no latency by onnxruntime: {error}", highlight=False, soft_wrap=True, markup=False)
+        console.print(f"no latency by onnxruntime: {error}", highlight=False, soft_wrap=True)
     return compare_latency(networks, example, tuple(batches))
 
 
@@ -193,7 +193,7 @@ def sizes_table(evaluations: Sequence[Evaluation]) -> Table:
     made = table("Accuracy and size", "network", *splits, *counts)
     for e in evaluations:
         counted = (e.pivoted.params, e.plain.params, e.pivoted.macs, e.plain.macs, e.bytes)
-        made.add_row(escape(e.label), *(f"{on.accuracy:.2%}" for on in e.measured), *(f"{n:,}" for n in counted))
+        made.add_row(e.label, *(f"{on.accuracy:.2%}" for on in e.measured), *(f"{n:,}" for n in counted))
     return made
 
 
@@ -209,5 +209,5 @@ def latency_table(evaluations: Sequence[Evaluation], batches: Sequence[int]) -> 
     for e in evaluations:
         for runtime, latency in e.latency.items():
             times = (f"{t.median * 1e3:.2f} ({t.lower * 1e3:.2f}–{t.upper * 1e3:.2f})" for t in latency)
-            made.add_row(escape(e.label), runtime, *times)
+            made.add_row(e.label, runtime, *times)
     return made

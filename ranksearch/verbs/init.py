@@ -20,7 +20,7 @@ def write_template(output: Path, *, model: str, data: str, weights: str, force: 
     kind, colon, place = data.partition(":")
     if colon and kind in SOURCES:
         data = f"{kind}:{_from(output.parent, place)}"
-    if Path(weights).exists():
+    if weights not in ("train", "none") and Path(weights).exists():
         weights = _from(output.parent, weights)
     text = template(model, data, name=output.stem, weights=weights, search=500)
     output.write_text(text, encoding="utf-8")

@@ -35,7 +35,7 @@ def show_layers(study: StudyFile, device: str | None, console: Console) -> None:
     else:
         console.print("every layer with weights is compressed")
     for sentence in subject.splits.protocol:
-        console.print(sentence, highlight=False, soft_wrap=True, markup=False)
+        console.print(sentence, highlight=False, soft_wrap=True)
     console.print(
         f"dense network: {subject.dense.accuracy:.2%} on the search split"
         + (", to be trained by the first search" if study.network.weights == "train" else ""),
@@ -78,7 +78,9 @@ def finetune_files(
     hooi: bool = False,
 ) -> list[TrialRecord]:
     """Trains the rank files to full length beside the dense control and prints test accuracies."""
-    ranks = {str(path.with_suffix("")): RankFile.read(path) for path in files}
+    stems = [path.with_suffix("") for path in dict.fromkeys(files)]
+    names = {path: str(path if stems.count(path.with_suffix("")) > 1 else path.with_suffix("")) for path in files}
+    ranks = {names[path]: RankFile.read(path) for path in files}
     with reaching(study.storage_url):
         session = join_study(study, device=device)  # ranks need not come from a search
         for name, given in ranks.items():

@@ -32,6 +32,7 @@ from ..runner.worker import Budget
 from ..study import changed_section, parse_study, reaching
 from ..subject.device import torch_device
 from ..subject.subject import Subject, make_subject
+from ..terminal.console import plain_console
 from .network_verbs import step_lines
 from .results import report_history
 
@@ -197,7 +198,9 @@ def search(
     True
     """
     optuna.logging.set_verbosity(optuna.logging.ERROR)
-    splits = given_splits(train, search, test, normalize=normalize, augment=augment)
+    splits = given_splits(
+        train, search, test, normalize=normalize, augment=augment, labels=loss is None or metric is None
+    )
     table = {
         "name": name,
         "network": {"model": type(model).__name__, "weights": "none"},
@@ -221,7 +224,7 @@ def search(
     if splits.classes is None and loss is None:
         raise DataError("targets are no class labels (int64, from 0), so a loss is needed: search(…, loss=…, metric=…)")
 
-    console, budget = Console(quiet=quiet), Budget.of(study.search)
+    console, budget = plain_console(quiet=quiet), Budget.of(study.search)
     if folder is None:
         path = Path(tempfile.mkdtemp(prefix="ranksearch-"), study.path)
         study = msgspec.structs.replace(study, path=path)

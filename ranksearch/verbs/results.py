@@ -53,6 +53,18 @@ def make_report(studies: Sequence[StudyFile], output: Path | None) -> Path:
     path = output or Path("reports") / "+".join(study.name for study in studies) / "index.html"
     if path.suffix != ".html":
         path = path / "index.html"
-    histories = [report_history(study) for study in studies]
-    files = {history.study.name: str(study.path) for history, study in zip(histories, studies, strict=True)}
+    histories, files = told_apart([report_history(study) for study in studies], studies)
     return write_report(histories, path, study_files=files)
+
+
+def told_apart(
+    histories: Sequence[StudyHistory], studies: Sequence[StudyFile]
+) -> tuple[list[StudyHistory], dict[str, str]]:
+    """The histories, those of equal names with the path of their file in it; and the path by name, for commands."""
+    names = [study.name for study in studies]
+    apart = [name if names.count(name) == 1 else f"{name} ({s.path})" for name, s in zip(names, studies, strict=True)]
+    renamed = [
+        msgspec.structs.replace(history, study=msgspec.structs.replace(history.study, name=name))
+        for history, name in zip(histories, apart, strict=True)
+    ]
+    return renamed, {name: str(study.path) for name, study in zip(apart, studies, strict=True)}

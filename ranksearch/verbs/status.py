@@ -43,7 +43,7 @@ def show_status(study: StudyFile, console: Console) -> None:
             f"{duration(seconds)} per trial lately; {left} to go, about {duration(left * seconds)}", highlight=False
         )
     for one in working:
-        console.print(line(one), highlight=False, soft_wrap=True, markup=False)
+        console.print(line(one), highlight=False, soft_wrap=True)
     console.print(summary(history), highlight=False, soft_wrap=True)
 
 

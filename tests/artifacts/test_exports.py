@@ -122,6 +122,8 @@ def test_a_card_and_a_finetuned_network(searched: Path, ranksearch: Command, tmp
     assert f"| compressed | {tested.accuracy:.2%} | test | 128 |" in text
     assert "| dense network, trained as long, seed 0 |" in text
     assert "origin `finalist" in text
+    assert "| trained | `True` |" in text
+    assert text.count("| training seed | 0 |") == 1
 
     assert ranksearch("finetune", searched, ranks, "--epochs", 2, "--seeds", 1, "-o", runs).code == 0
     assert ranksearch("export", searched, "--from", finetuned, "--to", "card").code == 0
@@ -130,6 +132,15 @@ def test_a_card_and_a_finetuned_network(searched: Path, ranksearch: Command, tmp
     left = ranksearch("export", searched, "--from", finetuned, "--to", "safetensors")
     assert (left.code, "would be written over itself" in left.err) == (2, True)
     assert finetuned.read_bytes() == before
+
+
+def test_rank_files_of_one_stem_are_both_trained(searched: Path, ranksearch: Command, tmp_path: Path) -> None:
+    for name, selection in (("a.json", "smallest"), ("a.yaml", "best-accuracy")):
+        assert ranksearch("export", searched, "--select", selection, "-o", tmp_path / name).code == 0
+    given = [tmp_path / "a.json", tmp_path / "a.yaml"]
+    left = ranksearch("finetune", searched, *given, "--epochs", 1, "--seeds", 1, "-o", tmp_path / "runs")
+    assert left.code == 0, left.err
+    assert len(list((tmp_path / "runs").iterdir())) == 2
 
 
 def test_what_cannot_be_written_is_refused_and_nothing_is_left(

@@ -1,11 +1,12 @@
 """What a progressive step and a new candidate's decomposition cost, as ratios taken in one run.
 
-    RANKSEARCH_DATA=… python tests/benchmarks/steps_and_decomposition.py [--rounds 5] [--steps 6]
+    RANKSEARCH_DATA=… python tests/benchmarks/steps_and_decomposition.py [--rounds 5] [--steps 6] [--model vgg16]
 
-Prints: the progressive step against the dense step in the same precision and data path (distillation in
-both, then in neither); the same against a naive implementation (frozen convolution beside a chain of three,
-float32, a DataLoader with PIL transforms); decomposing all layers for a new candidate against TensorLy's
-`partial_tucker`; and where the seconds of one trial go. Arms take turns, so that a drifting machine slows all.
+Prints: the progressive step against the dense step in the same precision and data path (distillation in both, then in
+neither); at λ = 0 also with the teacher's answers known from an earlier trial; the same against a naive implementation
+(frozen convolution beside a chain of three, float32, a DataLoader with PIL transforms); decomposing all layers for a
+new candidate against TensorLy's `partial_tucker`; and where the seconds of one trial go. Arms take turns, so that a
+drifting machine slows all.
 """
 
 import argparse
@@ -32,6 +33,7 @@ from ranksearch.records import NO_DECAY, DecaySchedule, Recipe
 
 NORMALIZE = {"mean": [0.485, 0.456, 0.406], "std": [0.229, 0.224, 0.225]}
 BATCH = 128
+WEIGHTS = {"resnet20": "resnet20-12fca82f.th", "vgg16": "vgg16-cifar10.pt"}
 
 
 class NaiveLayer(nn.Module):
@@ -162,18 +164,20 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--steps", type=int, default=6)
+    parser.add_argument("--model", choices=list(WEIGHTS), default="resnet20")
+    parser.add_argument("--ratio", type=float, default=4.0)
     options = parser.parse_args()
     folder = Path(os.environ["RANKSEARCH_DATA"])
     cpu = torch.device("cpu")
     splits = make_splits(
         f"npz:{folder}/cifar10", search=5000, normalize=NORMALIZE, augment=("crop:4", "flip"), seed=0, base=folder
     )
-    network = build_network("resnet20", classes=10)
-    load_weights(network, folder / "weights" / "resnet20-12fca82f.th")
+    network = build_network(options.model, classes=10)
+    load_weights(network, folder / "weights" / WEIGHTS[options.model])
     network.eval()
     spec = walk(network, splits.train.example())
     bases = network_bases(network, spec)
-    ranks = RateDistortion(spec, {n: b.table for n, b in bases.items()}, "pivoted")(4.0)
+    ranks = RateDistortion(spec, {n: b.table for n, b in bases.items()}, "pivoted")(options.ratio)
     precision = probe_precision(network, *next(splits.train.batches(BATCH, seed=0)), CLASSIFICATION)
     print(f"torch {torch.__version__}, {torch.get_num_threads()} threads, precision {precision.name}, batch {BATCH}")
     dense = RankConfiguration({})
@@ -185,22 +189,27 @@ def main() -> None:
             asked = teacher and Teacher(teacher, precision)  # a new one: every answer is asked for
             return our_steps(attach(network, bases, ranks), asked, splits.train, precision, schedule, options.steps)
 
-        found = in_turn(
-            {
-                "dense": lambda step=step: step(dense, NO_DECAY),
-                "progressive": lambda step=step: step(ranks, fading),
-                "decayed": lambda step=step: step(ranks, NO_DECAY),
-                "naive": lambda teacher=teacher: naive_steps(
-                    naive_network(network, bases, ranks), teacher, pictures, options.steps
-                ),
-            },
-            options.rounds,
-        )
+        arms: dict[str, Callable[[], float]] = {
+            "dense": lambda step=step: step(dense, NO_DECAY),
+            "progressive": lambda step=step: step(ranks, fading),
+            "decayed": lambda step=step: step(ranks, NO_DECAY),
+            "naive": lambda teacher=teacher: naive_steps(
+                naive_network(network, bases, ranks), teacher, pictures, options.steps
+            ),
+        }
+        if teacher:
+            known = Teacher(teacher, precision)  # the turn that does not count asks it
+            arms["known"] = lambda known=known: our_steps(
+                attach(network, bases, ranks), known, splits.train, precision, NO_DECAY, options.steps
+            )
+        found = in_turn(arms, options.rounds)
         rates = ", ".join(f"{arm} {BATCH / seconds:.0f} img/s" for arm, seconds in found.items())
         print(f"{name}: {rates}")
         print(f"  progressive / dense speed   {found['dense'] / found['progressive']:.2f}   (bar: 0.7)")
         print(f"  λ = 0 / dense speed         {found['dense'] / found['decayed']:.2f}")
         print(f"  progressive / naive speed   {found['naive'] / found['progressive']:.2f}")
+        if teacher:
+            print(f"  λ = 0, known / asked speed  {found['decayed'] / found['known']:.2f}")
     ours, theirs = decomposition_seconds(network, spec, bases, ranks)
     print(f"decomposing a candidate: {ours * 1e3:.2f} ms, TensorLy partial_tucker {theirs * 1e3:.0f} ms")
     print(f"  cheaper by                  {theirs / ours:.0f}×   (bar: 100×)")

@@ -96,6 +96,9 @@ def test_a_token_is_asked_for_once_and_a_cookie_from_then_on() -> None:
     assert TOKEN not in cookie
     assert Asked(headers={"HTTP_COOKIE": f"other=1; {cookie}"}, token=TOKEN).reached
     assert not Asked("DELETE", headers={"HTTP_COOKIE": cookie}, token=TOKEN).reached
+    for odd in ('prefs={"theme":"dark"}', "flag", "x=a b", "ü=1", "name@x=1", ""):  # of another program on this host
+        for given in (f"{odd}; {cookie}", f"{cookie};{odd}"):
+            assert Asked(headers={"HTTP_COOKIE": given}, token=TOKEN).reached, given
 
 
 @pytest.mark.parametrize(

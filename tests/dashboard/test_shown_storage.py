@@ -69,5 +69,9 @@ def test_edits_are_notes_and_deleting_what_is_shown(ledger: Ledger) -> None:
         shown.delete_study(other)
     with pytest.raises(PermissionError):
         shown.set_trial_user_attr(1, "record", {})
+    record = next(t.record for t in ledger.history().finished() if t.record)
+    ledger.add("confirmations", record)
+    ledger.screen.make()
     shown.delete_study(study)
     assert not Ledger(ledger.storage, "bars").exists
+    assert [study.study_name for study in ledger.storage.get_all_studies()] == ["somebody else's"]

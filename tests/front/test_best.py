@@ -10,6 +10,8 @@ from hypothesis import assume, given
 
 from ranksearch.errors import SelectionError
 from ranksearch.front import SELECTIONS, front, select, trial_table
+from ranksearch.records import LatencyComparison
+from ranksearch.records.latency import Latency
 
 # dense 95 %, box 50–100 % × 1–16; trial 4 is dominated, 5 failed
 POINTS = [(0.94, 1.5), (0.93, 4.0), (0.80, 8.0), (0.60, 12.0), (0.70, 2.0)]
@@ -41,6 +43,31 @@ def study(trial, history_of):
 def test_each_selection(study, selection, numbers):
     table, record = study
     assert select(table, selection, record)["number"].tolist() == numbers
+
+
+def test_what_lies_below_the_floor_is_taken_only_where_nothing_else_is(trial, history_of):
+    history = history_of([trial(0, 0.94, 2.0), trial(1, 0.9, 4.0), trial(2, 0.1, 14.0)])  # the floor is 50 %
+    table = trial_table(history)
+    assert [select(table, s, history.study)["number"].tolist() for s in ("smallest", "all")] == [[1], [0, 1, 2]]
+    with pytest.raises(SelectionError, match="the smallest network reaches 4: min-ratio=4"):
+        select(table, "min-ratio=5", history.study)
+    alone = history_of([trial(0, 0.2, 4.0)])
+    assert select(trial_table(alone), "smallest", alone.study)["number"].tolist() == [0]
+
+
+def test_a_third_objective_does_not_lead_to_what_is_beaten_in_accuracy_and_size(trial, history_of):
+    def timed(number, accuracy, ratio, times):
+        fast, slow = (Latency(batch=1, median=m, lower=m, upper=m) for m in (1.0, times))
+        return trial(number, accuracy, ratio, latency=LatencyComparison(fast, slow, 1))
+
+    points = [(0.8, 2.0, 3.0), (0.9, 3.0, 2.0), (0.91, 4.0, 1.0), (0.905, 8.0, 0.9), (0.7, 8.0, 1.01)]
+    history = history_of([timed(i, *p) for i, p in enumerate(points)])
+    study = msgspec.structs.replace(history.study, objectives=("accuracy", "compression_ratio", "latency_ratio"))
+    table = trial_table(msgspec.structs.replace(history, study=study))
+    assert table["on_front"].all()
+    for selection, number in (("knee", 2), ("smallest", 3), ("max-drop=30", 3), ("min-ratio=2", 2), ("all", None)):
+        found = select(table, selection, study)["number"].tolist()
+        assert found == [number] if number is not None else len(found) == 5
 
 
 @pytest.mark.parametrize(
@@ -98,6 +125,7 @@ def test_every_selection_gives_points_of_the_front_and_every_remedy_works(trial,
 def test_no_point_of_the_front_lies_farther_above_the_chord_than_the_knee(trial, history_of, points):
     history = history_of([trial(i, *p) for i, p in enumerate(points)])
     rows = front(trial_table(history))
+    rows = rows[rows["accuracy"] >= 0.5] if (rows["accuracy"] >= 0.5).any() else rows  # the study's floor
     unit = history.study.box.normalise(rows["accuracy"], rows["compression_ratio"])
     length = np.linalg.norm(unit[-1] - unit[0])
     assume(length > 1e-6)

@@ -23,6 +23,7 @@ SHAPES = {
     "state_dict": lambda state: {"state_dict": state, "best_prec1": 91.7},
     "model": lambda state: {"epoch": 3, "model": state},
     "net": lambda state: {"net": state, "acc": 0.9},
+    "model_state_dict": lambda state: {"epoch": 3, "model_state_dict": state, "loss": 0.1},
     "nested": lambda state: {"model": {"state_dict": state}},
     "module": lambda state: {"state_dict": {f"module.{k}": v for k, v in state.items()}},
     "compiled": lambda state: {f"_orig_mod.{k}": v for k, v in state.items()},
@@ -100,6 +101,20 @@ def test_what_a_module_keeps_besides_tensors_is_left_alone(tmp_path):
     load_weights(target, tmp_path / "w.safetensors")
     assert torch.equal(target.weight, source.weight)
     assert target.calls == 7
+
+
+def test_a_mask_is_not_taken_for_divergence(tmp_path):
+    made = network(0)
+    made.register_buffer("mask", torch.full((3, 3), -torch.inf).triu(1))
+    save_weights(made, tmp_path / "w.safetensors")
+    target = network(1)
+    target.register_buffer("mask", made.mask.clone())
+    load_weights(target, tmp_path / "w.safetensors")
+    assert weights_fingerprint(target) == weights_fingerprint(made)
+    made.mask[0, 0] = torch.nan
+    save_weights(made, tmp_path / "w.safetensors")
+    with pytest.raises(WeightsError, match="mask holds NaN or infinity"):
+        load_weights(target, tmp_path / "w.safetensors")
 
 
 def test_a_full_disk_is_an_error_of_the_operating_system(tmp_path, monkeypatch):

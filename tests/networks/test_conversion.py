@@ -89,6 +89,27 @@ def test_subset_of_a_dataset():
     assert examples.targets.tolist() == [5, 3]
 
 
+def test_a_subclass_gives_what_its_items_are():
+    class Halved(Subset):
+        def __getitem__(self, index):
+            inputs, target = super().__getitem__(index)
+            return inputs / 2, target
+
+        def __getitems__(self, indices):  # torch's Subset wants both
+            return [self[index] for index in indices]
+
+    class Brighter(TensorDataset):
+        def __getitem__(self, index):
+            inputs, target = super().__getitem__(index)
+            return inputs + 1, target
+
+    stored = TensorDataset(torch.ones(6, 1, 4, 4), torch.arange(6))
+    halved, brighter = examples_of(Halved(stored, [4, 0])), examples_of(Brighter(*stored.tensors))
+    assert halved.targets.tolist() == [4, 0]
+    assert torch.equal(halved.example(), torch.full((1, 1, 4, 4), 0.5))
+    assert torch.equal(brighter.example(), torch.full((1, 1, 4, 4), 2.0))
+
+
 @pytest.mark.parametrize("data", [3, [1, 2, 3], "digits", None])
 def test_anything_else_is_refused(data):
     with pytest.raises(DataError, match="must be a torch Dataset, or a pair"):

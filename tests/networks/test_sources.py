@@ -159,6 +159,12 @@ def test_npz(tmp_path):
     assert test.store.inputs.dtype == test.targets.dtype == torch.float32
 
 
+def test_the_home_folder_is_known(tmp_path, monkeypatch):
+    monkeypatch.setenv("HOME", str(tmp_path))
+    save_npz(tmp_path / "set_train.npz", x=IMAGES, y=np.arange(6))
+    assert len(load_source("npz:~/set", Path("/elsewhere"))[0]) == 6
+
+
 def test_npz_takes_a_column_of_labels(tmp_path):
     save_npz(tmp_path / "set_train.npz", x=IMAGES, y=np.arange(6)[:, None])
     train, _ = load_source("npz:set", tmp_path)

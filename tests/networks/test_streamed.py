@@ -101,6 +101,7 @@ def test_digests_are_not_pretended():
 @pytest.mark.parametrize(
     ("item", "message"),
     [
+        (lambda i: ((torch.zeros(2), torch.zeros(3)), 0), r"Bad\[0\]: the input is a tuple; .* takes one tensor"),
         (lambda i: (Image.new("L", (2, 2)), 0), r"Bad\[0\]: the input is a Image, not a tensor.*ToTensor"),
         (lambda i: torch.zeros(2), "must be a pair"),
         (lambda i: {}["x"], r"Bad\[0\] cannot be read: KeyError"),

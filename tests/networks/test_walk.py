@@ -255,6 +255,7 @@ def test_a_forward_that_fails_is_named() -> None:
         (nn.Sequential(nn.ReLU()), "no weights at all"),
         (nn.Conv2d(3, 8, 3), "itself: it is the network itself: put it into an nn.Sequential"),
         (nn.Sequential(nn.Conv2d(3, 8, 3, dtype=torch.complex64)), "forward pass fails"),
+        (nn.Sequential(nn.Conv2d(3, 8, 3).half()), r"weights in torch.float16: convert it by \.float\(\) first"),
         (nn.Sequential(nn.LazyConv2d(8, 3)), "lazy layers"),
     ],
 )

@@ -9,7 +9,6 @@ from hypothesis import strategies as st
 from torch import nn
 
 from ranksearch.decomposition import NestedBases
-from ranksearch.errors import NetworkError
 from ranksearch.layers import RankConfiguration, Svd, Tucker2
 from ranksearch.progressive import attach
 from ranksearch.progressive.learning import learning_parameters, learning_rate, make_optimizer, only_learning
@@ -77,9 +76,8 @@ def test_tied_weights_come_once() -> None:
     assert len(learning_parameters(network, "all")) == 1
 
 
-def test_nothing_to_learn_is_refused(network: nn.Module) -> None:
-    with pytest.raises(NetworkError, match='learn = "adapters": no layer has ranks; choose learn = "all"'):
-        learning_parameters(network, "adapters")
+def test_a_network_that_stays_dense_has_no_adapters_to_learn(network: nn.Module) -> None:
+    assert learning_parameters(network, "adapters") == []
 
 
 def test_flags_and_modes_are_the_callers_again(progressive: nn.Module) -> None:

@@ -5,6 +5,7 @@ from collections.abc import Callable
 
 import pytest
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
 from ranksearch.errors import NetworkError, StudyFileError
@@ -114,6 +115,20 @@ class Refuses(nn.Module):
 @pytest.mark.parametrize("network", [Overflow(), Refuses()], ids=lambda n: type(n).__name__)
 def test_probe_avoids_bfloat16_where_it_does_not_serve(network: nn.Module) -> None:
     assert probe_precision(network, torch.ones(3, 1), torch.zeros(3, dtype=torch.long)) == FLOAT32
+
+
+def test_probe_avoids_a_layout_that_a_view_refuses() -> None:
+    class Viewed(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.stem, self.head = nn.Conv2d(3, 8, 3, padding=1), nn.Linear(8 * 4 * 4, 4)
+
+        def forward(self, x: Tensor) -> Tensor:
+            x = F.max_pool2d(self.stem(x).relu(), 2)
+            return self.head(x.view(x.size(0), -1))
+
+    found = probe_precision(Viewed(), torch.randn(16, 3, 8, 8), torch.arange(16) % 4)
+    assert not found.channels_last
 
 
 def test_probe_names_a_network_that_cannot_train() -> None:

@@ -244,6 +244,12 @@ def test_several_passes_ask_the_teacher_once_and_sum_their_gradients(
         torch.testing.assert_close(twice, once, rtol=0.05, atol=1e-6)
 
 
+def test_where_nothing_learns_nothing_is_done(network: nn.Module, train: Examples) -> None:
+    before = copy.deepcopy(network)
+    assert fine_tune(network, train, msgspec.structs.replace(RECIPE, learn="adapters")) == FineTuned()
+    assert equal(network, before)
+
+
 def test_a_finished_run_is_read_not_run(attached: Callable, train: Examples, tmp_path: Path) -> None:
     first, second = attached(), attached()
     done = fine_tune(first, train, RECIPE, SCHEDULE, checkpoint=tmp_path / "c", milestones=(1.0,))

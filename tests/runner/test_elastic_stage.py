@@ -165,11 +165,22 @@ def test_an_interrupted_training_of_another_length_is_left_behind(
         once.setattr(stage, "progress_lines", lambda console: stop)
         with pytest.raises(KeyboardInterrupt):
             staged(session)
-    assert session.artifacts.path(stage.checkpoint_name(320)).exists()
+    assert session.artifacts.path(stage.checkpoint_name(session, 320)).exists()
     longer = open_session(opened_file(session.study.path, {"trials": 50}))
     staged(longer)
     assert longer.ledger.elastic is not None
     assert longer.ledger.elastic.steps == 400
+
+
+def test_what_helps_a_training_that_diverges_may_be_changed_until_there_is_an_adapter(opened: Open) -> None:
+    session = opened(elastic={"lr": 1e30, "clip": 1e30})
+    with pytest.raises(NonFiniteError, match=r"elastic adapter: .* lower elastic\.lr .* or elastic\.steps = 0"):
+        staged(session)
+    tamer = opened(elastic={"lr": 0.01})
+    assert "trained in" in staged(tamer)
+    assert opened(elastic={"lr": 0.01}).ledger.has_elastic
+    with pytest.raises(StudyChangedError, match=r"elastic\.lr 0\.01 → 0\.03"):
+        opened(elastic={"lr": 0.03})
 
 
 def test_nothing_is_trained_where_no_trial_starts_from_it(opened: Open) -> None:
@@ -248,12 +259,12 @@ def test_kill_9_and_the_same_command(
     sections = {**ELASTIC, "elastic": {"steps": steps, "batch": 16}, "search": {"trials": 3}, "screen": {"share": 0}}
     path = write(**sections)
     process = start("search", path)
-    checkpoint = path.with_name("bars.networks") / stage.checkpoint_name(steps)
     for _ in range(6000):
         assert process.poll() is None, process.communicate()
         time.sleep(0.01)
-        if checkpoint.exists():
+        if checkpoints := list(path.with_name("bars.networks").glob(f"elastic-{steps}-*.checkpoint")):
             break
+    (checkpoint,) = checkpoints
     process.kill()
     process.wait()
     done = torch.load(checkpoint, weights_only=True)["progress"]["step"]

@@ -109,6 +109,10 @@ def test_what_is_not_allowed_is_told_in_one_line(write: Callable[[str], Path], t
         ('[data]\nsource = "d"\nsearch = 1\n', "network is missing"),
         (LEAST + "normalize = { mean = [0.5], sdt = [0.5] }", "data.normalize needs mean and std"),
         (LEAST + 'augment = ["flop"]', "data.augment = 'flop' is unknown"),
+        (
+            LEAST + 'normalize = { mean = ["a", 0.4], std = 1.0 }',
+            r"data\.normalize = \{.*\}: expected float, got string",
+        ),
     ],
 )
 def test_incomplete_files(write: Callable[[str], Path], text: str, told: str) -> None:

@@ -251,6 +251,20 @@ def test_a_study_older_than_a_room_gets_it_when_it_is_needed(
     assert len(ledger.history().finished("confirmations")) == 1
 
 
+def test_rooms_of_a_deleted_study_are_not_taken_over(
+    ledger: Ledger, url: str, make_record: Callable[..., TrialRecord]
+) -> None:
+    made = ledger.record
+    ledger.add("confirmations", make_record())
+    optuna.delete_study(study_name="small", storage=ledger.storage)
+    again = Ledger(open_storage(url), "small")
+    with pytest.raises(StudyFileError, match=r"has confirmations of a study 'small' that was deleted, .* a new name"):
+        again.create(made)
+    assert not again.exists
+    optuna.delete_study(study_name="small/confirmations", storage=ledger.storage)
+    assert Ledger(open_storage(url), "small").create(made)
+
+
 def test_reaping_covers_every_room(ledger: Ledger) -> None:
     gone = {"worker": msgspec.structs.replace(Worker.current(), pid=2**22 + 1).plain, "origin": "baseline"}
     for room in ("trials", "baselines"):

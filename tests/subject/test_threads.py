@@ -6,7 +6,8 @@ import psutil
 import pytest
 
 from ranksearch.errors import StudyFileError
-from ranksearch.subject.threads import granted_cores, use_cores
+from ranksearch.subject import threads
+from ranksearch.subject.threads import granted_cores, heed_grant, use_cores
 
 CORES = len(psutil.Process().cpu_affinity() or [0])
 
@@ -18,6 +19,16 @@ def test_cores_are_shared_out_or_asked_for(monkeypatch: pytest.MonkeyPatch) -> N
     assert [use_cores(share=share) for share in (1, 2, 4, 12)] == [6, 3, 1, 1]
     assert use_cores(3, share=2) == 3
     assert given == [6, 3, 1, 1, 3]
+
+
+def test_no_more_than_granted_and_no_more_than_there_were(monkeypatch: pytest.MonkeyPatch) -> None:
+    given: list[int] = []
+    monkeypatch.setattr("torch.set_num_threads", given.append)
+    monkeypatch.setattr("torch.get_num_threads", lambda: 4)
+    for granted in (2, 16):
+        monkeypatch.setattr(threads, "granted_cores", lambda granted=granted: granted)
+        heed_grant()
+    assert given == [2, 4]
 
 
 @pytest.mark.parametrize(

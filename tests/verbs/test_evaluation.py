@@ -6,11 +6,12 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 import torch
 
 from ranksearch.export import save_compressed, save_int8, save_onnx, save_program
-from ranksearch.layers import Form, network_cost
+from ranksearch.layers import Form, Tucker2, network_cost
 from ranksearch.records import RankFile
 from ranksearch.runner.session import Session
 from ranksearch.subject.trial import measured, untrained
@@ -73,6 +74,20 @@ def test_accuracy_size_and_latency_stand_beside_the_dense_network(
         off = abs(float(percent) / 100 - measured(session.subject, stage, network).accuracy)
         assert off <= (0.06 if name == "small.int8.onnx" else 0.01)  # one image, where bfloat16 measured it
     assert ("holds ranks, no weights" in left.out) == (name == "small.json")
+
+
+def test_ranks_of_a_network_in_other_forms_are_those_of_a_new_one(
+    folder: Path, ranks: RankFile, write: Command, ranksearch: Command, tmp_path: Path
+) -> None:
+    place = tmp_path / "[/odd] names"  # what rich would read as markup
+    place.mkdir(parents=True)
+    layer = next(name for name, r in ranks.configuration.layers.items() if isinstance(r, Tucker2))
+    msgspec.structs.replace(ranks, layer_forms={layer: "merged-out"}).write(place / "m.json")
+    left = ranksearch("evaluate", place / "m.json", "--study", write(), "--layers", "torch", "--batch", 1)
+    assert left.code == 0, left.err
+    assert "stored in the pivoted form" in left.out
+    assert "merged-out:" not in left.out
+    assert ranksearch("export", write(), "--from", place / "none.safetensors").err.count(f"{place}/none") == 1
 
 
 def test_what_cannot_be_evaluated_is_refused(folder: Path, write: Command, ranksearch: Command) -> None:

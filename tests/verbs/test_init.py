@@ -29,6 +29,10 @@ def test_paths_are_those_of_the_files_folder(
     left = ranksearch("layers", "studies/mine.toml")
     assert (left.code, left.err) == (0, "")
 
+    (tmp_path / "train").mkdir()  # a folder is no checkpoint
+    assert ranksearch("init", "-o", "studies/trained.toml").code == 0
+    assert read_study(tmp_path / "studies" / "trained.toml").network.weights == "train"
+
     assert ranksearch("init", *given, "-o", "here.toml").code == 0
     assert read_study(tmp_path / "here.toml").data.source == "npz:data/mine"
     for data in ("npz:${DATA}/mine", "digits", "my_package:data", f"folder:{tmp_path}"):

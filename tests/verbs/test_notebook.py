@@ -46,8 +46,8 @@ def run(regression: Any, folder: Path | None, trials: int, **options: Any) -> St
         "metric_range": (1.0, 0.0),
     }  # fmt: skip
     return ranksearch.search(
-        network, train, held, ratio=(1.5, 6.0), trials=trials, folder=folder, device="cpu",
-        loss=nn.functional.mse_loss, direction="minimize", **given | options,
+        network, train, held, trials=trials, folder=folder, device="cpu", loss=nn.functional.mse_loss,
+        direction="minimize", **{"ratio": (1.5, 6.0)} | given | options,
     )  # fmt: skip
 
 
@@ -77,6 +77,49 @@ def test_own_loss_and_metric_from_search_to_a_network(regression: Any, tmp_path:
 
     with pytest.raises(StudyChangedError, match=r"training\.images 256 → 512"):
         run(regression, tmp_path, 5, training={"images": 512, "batch": 64})
+
+
+class Ages(nn.Module):
+    """As users write networks: a mask of −∞, a view, an output without a dimension of its own."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.stem = nn.Conv2d(1, 8, 3, padding=1)
+        self.body, self.head = nn.Linear(8 * 4 * 4, 32), nn.Linear(32, 1)
+        self.register_buffer("mask", torch.full((16, 16), -torch.inf).triu(1))
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = nn.functional.max_pool2d(self.stem(x).relu(), 2)
+        return self.head(self.body(x.view(x.size(0), -1)).relu()).squeeze(1)
+
+
+def test_a_network_as_users_write_them(tmp_path: Path) -> None:
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        network, x = Ages(), torch.rand(320, 1, 8, 8) * torch.linspace(0.1, 1, 320)[:, None, None, None]
+    ages = (100 * x.mean((1, 2, 3))).long()  # whole numbers, of which the search split has one more
+    optimizer = torch.optim.Adam(network.parameters(), 0.01)
+    for _ in range(60):
+        optimizer.zero_grad()
+        nn.functional.mse_loss(network(x[:256]), ages[:256].float()).backward()
+        optimizer.step()
+    study = ranksearch.search(
+        network, (x[:256], ages[:256]), (x[256:], ages[256:]), ratio=(1.5, 4.0), trials=2, folder=tmp_path,
+        loss=lambda outputs, targets: nn.functional.mse_loss(outputs, targets.float()), metric=error,
+        direction="minimize", metric_range=(60.0, 0.0), training={"images": 128, "batch": 32},
+        elastic={"steps": 4, "batch": 32}, device="cpu", quiet=True,
+    )  # fmt: skip
+    assert {t.record.recipe.init for t in study.history.finished() if t.record} == {"elastic"}
+    (path,) = study.export(tmp_path / "small.safetensors", select="smallest", to="safetensors")
+    assert torch.equal(ranksearch.load(Ages(), path)(x), study.network("smallest")(x))
+
+
+def test_what_stays_dense_need_not_learn(regression: Any, tmp_path: Path) -> None:
+    training = {"images": 256, "batch": 64, "learn": "adapters"}
+    study = run(regression, tmp_path, 6, ratio=(1.0, 4.0), training=training)
+    assert {t.state for t in study.history.trials} == {"complete"}
+    (dense,) = [t.record for t in study.history.finished() if t.record and t.record.counted.compression_ratio == 1]
+    assert (dense.cost.images, dense.cost.trainable_params) == (0, 0)
 
 
 def test_a_flattened_layer_as_a_kernel_goes_all_the_way_to_the_users_class(regression: Any, tmp_path: Path) -> None:

@@ -1,0 +1,69 @@
+"""A dense network is trained once, and never taken for another one that has its weights' shapes."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from torch import nn
+
+from ranksearch.errors import NetworkError
+from ranksearch.study import opened_file
+from ranksearch.subject import dense_training
+from ranksearch.subject.subject import study_subject
+
+TRAINED = {"network": {"model": "own:make", "weights": "train", "training": {"epochs": 6, "lr": 0.05}}}
+
+
+@pytest.fixture
+def own(monkeypatch: pytest.MonkeyPatch) -> Any:
+    """A module of the user's, whose factory can be changed, and a count of trainings."""
+    import types
+
+    import barnet  # type: ignore[import-not-found]
+
+    module = types.ModuleType("own")
+    module.made, module.trainings = nn.ReLU, 0
+
+    def make() -> nn.Module:
+        network = barnet.make()
+        network[5] = module.made()
+        return network
+
+    def counted(*given: Any, **how: Any) -> Any:
+        module.trainings += 1
+        return trained(*given, **how)
+
+    trained = dense_training.fine_tune
+    module.make = make
+    monkeypatch.setattr(dense_training, "fine_tune", counted)
+    monkeypatch.setitem(__import__("sys").modules, "own", module)
+    return module
+
+
+def test_another_forward_is_another_network(own: Any, write: Callable[..., Path]) -> None:
+    study = opened_file(write(**TRAINED), {})
+    first = study_subject(study)
+    assert study_subject(study).weights == first.weights
+    assert own.trainings == 1
+    own.made = nn.Tanh  # as where the user edits the network between two runs
+    assert study_subject(study).weights != first.weights
+    assert own.trainings == 2
+
+
+def test_lazy_layers_are_named(own: Any, write: Callable[..., Path]) -> None:
+    own.make = lambda: nn.Sequential(nn.Flatten(), nn.LazyLinear(4))
+    with pytest.raises(NetworkError, match="lazy layers without weights yet"):
+        study_subject(opened_file(write(**TRAINED), {}))
+
+
+def test_what_cannot_be_copied_is_told(own: Any, write: Callable[..., Path]) -> None:
+    def make() -> nn.Module:
+        network = nn.Sequential(nn.Flatten(), torch.nn.utils.weight_norm(nn.Linear(64, 4)))
+        network(torch.zeros(1, 1, 8, 8))
+        return network
+
+    own.make = make
+    with pytest.raises(NetworkError, match=r"cannot be copied: .*remove_weight_norm"):
+        study_subject(opened_file(write(**TRAINED | {"network": {"model": "own:make", "weights": "none"}}), {}))
