@@ -12,6 +12,7 @@ import safetensors.torch
 import torch
 from safetensors import SafetensorError
 from torch import Tensor, nn
+from torch.nn.parameter import is_lazy
 
 from ..errors import WeightsError, describe
 
@@ -28,6 +29,7 @@ FORMATS: dict[str, Callable[[Path], Any]] = {
 }
 WRAPPERS = ("state_dict", "model_state_dict", "model", "net")  # keys under which training scripts keep the state dict
 PREFIXES = ("module.", "_orig_mod.")  # of DataParallel and of torch.compile; they stack
+NOWHERE = torch.tensor(False)
 SHOWN = 3  # names in a message before "and n more"
 
 
@@ -51,7 +53,8 @@ def load_weights(network: nn.Module, path: str | Path) -> None:
             state[name] = state[twins[0]]
         elif not isinstance(expected[name], Tensor):  # a module's extra state: not of the weights
             state[name] = expected[name]
-    finite = {name: tensor.isfinite() for name, tensor in expected.items() if isinstance(tensor, Tensor)}
+    known = {name: tensor for name, tensor in expected.items() if isinstance(tensor, Tensor) and not is_lazy(tensor)}
+    infinite = {name: ~tensor.isfinite() for name, tensor in known.items()}  # a mask of −∞ is the network's own
     try:
         network.load_state_dict(state)
     except Exception as failure:  # a state dict of another network, or a module's own loading hook
@@ -61,7 +64,7 @@ def load_weights(network: nn.Module, path: str | Path) -> None:
             "Is it the checkpoint of this model, with this number of classes?"
         ) from failure
     for name, tensor in network.state_dict().items():
-        if name in finite and (finite[name] & ~tensor.isfinite()).any():  # a mask of −∞ is the network's own
+        if isinstance(tensor, Tensor) and (~tensor.isfinite() & ~infinite.get(name, NOWHERE)).any():
             raise WeightsError(f"{path}: {name} holds NaN or infinity; use a checkpoint from before training diverged")
 
 

@@ -64,7 +64,8 @@ def trace(network: nn.Module, image: Tensor) -> Trace:
             network(image)
     except Exception as error:
         first_line = str(error).strip().split("\n")[0]
-        others = sorted(str(dtype) for dtype in {p.dtype for p in network.parameters()} - {image.dtype})
+        dtypes = {p.dtype for p in network.parameters() if image.is_floating_point()}
+        others = sorted(map(str, dtypes - {image.dtype}))
         remedy = f"; it has weights in {' and '.join(others)}: convert it by .float() first" if others else ""
         raise NetworkError(
             f"the network's forward pass fails on an input of shape {tuple(image.shape)}: "

@@ -88,7 +88,7 @@ def networks_section(views: Sequence[StudyView], study_files: Mapping[str, str])
 def front_table(view: StudyView, study_file: str, place: int = 0) -> Table:
     """One row per network of the front, from the largest to the smallest."""
     dense = view.study.dense.accuracy
-    timed = ("speed",) if view.front["latency_ratio"].notna().any() else ()
+    timed = ("latency ratio",) if view.front["latency_ratio"].notna().any() else ()
     numbers = ("accuracy", "to dense", "ratio, pivoted", "ratio, plain", "MACs", *timed, "parameters")
     return Table(
         (

@@ -37,8 +37,8 @@ def headline(view: StudyView) -> Headline:
     study, table, best = view.study, view.trials, view.front
     clauses = [plural(len(table), "trial")] if len(table) else ["no trial has finished yet"]
     if len(best) > 1:
-        smallest = select(best, "smallest", study)["compression_ratio"].iloc[0]
-        clauses.append(f"the front spans {times(best['compression_ratio'].iloc[0], 1)} to {times(smallest, 1)}")
+        low, high = _ends(view)
+        clauses.append(f"the front spans {times(low, 1)} to {times(high, 1)}")
     elif len(best) == 1:
         clauses.append("one network is on the front")
     elif len(table):
@@ -60,10 +60,15 @@ def headline(view: StudyView) -> Headline:
 
 def _usual(view: StudyView) -> pd.Series:
     """The front's most accurate network at 4× or above; in the middle of a front that does not reach around 4×."""
-    best = view.front
-    low, high = (float(ratio) for ratio in best["compression_ratio"].iloc[[0, -1]])
+    low, high = _ends(view)
     ratio = USUAL_RATIO if low <= USUAL_RATIO <= high else min(math.sqrt(low * high), high)
-    return select(best, f"min-ratio={ratio!r}", view.study).iloc[0]
+    return select(view.front, f"min-ratio={ratio!r}", view.study).iloc[0]
+
+
+def _ends(view: StudyView) -> tuple[float, float]:
+    """Ratios of the most accurate and of the smallest network that can be selected."""
+    low, high = (select(view.front, name, view.study).iloc[0] for name in ("best-accuracy", "smallest"))
+    return float(low["compression_ratio"]), float(high["compression_ratio"])
 
 
 def _open(view: StudyView) -> str:

@@ -178,7 +178,7 @@ class _Maker:
         return PanelPoint(
             title,
             remark,
-            self._facts(record.measured.accuracy, record.plain, record.pivoted) + _speed(record.latency),
+            self._facts(record.measured.accuracy, record.plain, record.pivoted) + _latency(record.latency),
             f"{schedule_words(record.schedule)} · lr {record.recipe.lr:.3g} · {count(record.cost.images)} images in "
             f"{duration(record.cost.seconds)}",
             self._costs(record.configuration),
@@ -214,11 +214,11 @@ def layer_cost(spec: LayerSpec, ranks: LayerRanks, form: Form) -> LayerCost:
     return LayerCost(as_tuple(ranks), count(params), macs, round(params / spec.params, 3), reason)
 
 
-def _speed(latency: LatencyComparison | None) -> tuple[Fact, ...]:
+def _latency(latency: LatencyComparison | None) -> tuple[Fact, ...]:
     if latency is None:
         return ()
     compressed, dense = (f"{1e3 * timed.median:.3g} ms" for timed in (latency.compressed, latency.dense))
-    return (Fact(times(latency.ratio), "speed", f"{compressed}, dense {dense}"),)
+    return (Fact(times(latency.ratio), "latency ratio", f"{compressed}, dense {dense}"),)
 
 
 def _look(look: Milestone, images: int) -> tuple[str, str, str, str]:

@@ -5,7 +5,7 @@ import os
 import re
 import tomllib
 import types
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal, TypeVar, Union, get_args, get_origin
 
@@ -82,8 +82,12 @@ class StudyFile(msgspec.Struct, frozen=True, kw_only=True):
         return storage_url(self.search.storage, self.folder, self.name)
 
 
-def read_study(path: Path | str) -> StudyFile:
+def read_study(path: Path | str, replaced: Collection[str] = ()) -> StudyFile:
     """Reads a study file, ``${VAR}`` in its strings replaced by environment variables.
+
+    Args:
+        replaced: entries of ``[search]`` that are left unread, since others take their place: a variable in them need
+            not be set.
 
     Raises:
         StudyFileError: in one line with the file and the key: not there, not TOML (with the line), an
@@ -98,6 +102,8 @@ def read_study(path: Path | str) -> StudyFile:
         raise StudyFileError(f"{path}: cannot be read: {error.strerror}") from None
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise StudyFileError(f"{path}: not TOML: {error}") from None
+    if isinstance(search := table.get("search"), dict):
+        table["search"] = {key: value for key, value in search.items() if key not in replaced}
     return parse_study(table, path)
 
 

@@ -20,8 +20,8 @@ def opened_file(path: Path, overrides: Mapping[str, Any]) -> StudyFile:
         StudyFileError: as :func:`~ranksearch.study.read_study`, or an option that is not allowed.
     """
     optuna.logging.set_verbosity(optuna.logging.ERROR)  # below, a failed trial prints its traceback
-    study = read_study(path)
     given = {key: value for key, value in overrides.items() if value is not None}
+    study = read_study(path, given)
     return msgspec.structs.replace(study, search=changed_section(study.search, given, "--"))
 
 

@@ -117,6 +117,18 @@ def test_a_mask_is_not_taken_for_divergence(tmp_path):
         load_weights(target, tmp_path / "w.safetensors")
 
 
+def test_lazy_layers_take_their_shapes_from_the_file(tmp_path):
+    made = nn.Sequential(nn.Flatten(), nn.Linear(12, 2))
+    save_weights(made, tmp_path / "w.safetensors")
+    target = nn.Sequential(nn.Flatten(), nn.LazyLinear(2))
+    load_weights(target, tmp_path / "w.safetensors")
+    assert weights_fingerprint(target) == weights_fingerprint(made)
+    nn.init.constant_(made[1].bias, torch.nan)
+    save_weights(made, tmp_path / "w.safetensors")
+    with pytest.raises(WeightsError, match=r"1\.bias holds NaN or infinity"):
+        load_weights(nn.Sequential(nn.Flatten(), nn.LazyLinear(2)), tmp_path / "w.safetensors")
+
+
 def test_a_full_disk_is_an_error_of_the_operating_system(tmp_path, monkeypatch):
     def full(tensors, path, metadata):
         Path(path).write_bytes(b"half")

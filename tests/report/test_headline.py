@@ -59,6 +59,22 @@ def test_a_front_that_does_not_reach_four_is_named_at_its_middle(history: StudyH
     assert low < ratio < high
 
 
+def test_what_lies_below_the_floor_is_not_spanned(history: StudyHistory) -> None:
+    trials = list(history.trials)
+    last = max((t for t in trials if t.record and t.number in {t.number for t in history.front()}),
+               key=lambda t: t.record.counted.compression_ratio if t.record else 0)  # fmt: skip
+    assert last.record
+    cost = msgspec.structs.replace(last.record.pivoted, compression_ratio=100.0)
+    useless = msgspec.structs.replace(last.record.measured, accuracy=history.study.accuracy_floor / 2)
+    record = msgspec.structs.replace(last.record, pivoted=cost, plain=cost, measured=useless)
+    with_it = (*trials, msgspec.structs.replace(last, number=9999, record=record))
+    view = StudyView(msgspec.structs.replace(history, trials=with_it))
+    assert 9999 in view.front["number"].tolist()
+    assert "100" not in headline(view).summary.split("spans")[1].split(";")[0]
+    only = StudyView(msgspec.structs.replace(history, trials=with_it[-1:]))
+    assert headline(only).summary.startswith("1 trial; one network is on the front; at 100.0")
+
+
 def test_a_front_far_below_dense_says_by_how_much(history: StudyHistory) -> None:
     study = msgspec.structs.replace(history.study, dense=Measurement(1.0, 0.0, "search", 5000))
     poor = tuple(t for t in history.trials if t.record and 0 < t.record.measured.accuracy < 0.95)

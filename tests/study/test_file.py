@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from ranksearch.errors import StudyFileError
-from ranksearch.study import StudyFile, parse_study, read_study, settings
+from ranksearch.study import StudyFile, opened_file, parse_study, read_study, settings
 from ranksearch.study.ranges import Range, WholeRange
 
 LEAST = '[network]\nmodel = "m"\n[data]\nsource = "digits"\nsearch = 500\n'
@@ -136,6 +136,11 @@ def test_environment_variables(write: Callable[[str], Path], monkeypatch: pytest
     path = write(LEAST.replace("digits", "npz:${MY_OTHER}/x"))
     with pytest.raises(StudyFileError, match=r"mine\.toml: data\.source = .* needs the environment variable MY_OTHER"):
         read_study(path)
+    path = write(LEAST + '[search]\nstorage = "${MY_OTHER}"\ntrials = 7\n')
+    with pytest.raises(StudyFileError, match=r"search\.storage = .* needs the environment variable MY_OTHER"):
+        opened_file(path, {"storage": None})
+    search = opened_file(path, {"storage": "sqlite:///x.db"}).search
+    assert (search.storage, search.trials) == ("sqlite:///x.db", 7)
 
 
 def test_paths_start_from_the_folder_of_the_file(make_study: Callable[..., StudyFile], tmp_path: Path) -> None:
