@@ -83,7 +83,7 @@ class Asking:
         self.told, each = True, self.asking / self.trials
         return (
             f"asking {self.sampler!r} for values takes {self.asking / self.seconds:.0%} of a trial ({each:.2g} "
-            f"s, {stored:,} trials stored): --sampler nsga2 asks in milliseconds; or make trials longer"
+            f"s, {stored:,} trials stored): make trials longer; beyond some thousand trials --sampler nsga2 asks sooner"
         )
 
 

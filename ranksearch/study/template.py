@@ -4,9 +4,9 @@ import json
 
 TEMPLATE = """\
 # A study of ranksearch. Every key but network.model, data.source and data.search may be left out: what stands
-# here is its default, and keys behind a '#' are off. ${{VAR}} is replaced by an environment variable; relative
-# paths start from this file's folder. An unknown key is an error.
-# In [schedule] and [training] a value fixes, a list or a range is searched:
+# here is its default (of weights: "none"), and keys behind a '#' are off. ${{VAR}} is replaced by an environment
+# variable; relative paths start from this file's folder. An unknown key is an error.
+# In [schedule] and [training], but for images and epochs, a value fixes, a list or a range is searched:
 #   lr = 0.02    lr = [0.01, 0.05]    lr = {{ low = 0.005, high = 0.1, log = true }}    (or step = …)
 
 name = {name}
@@ -44,7 +44,7 @@ accuracy_floor = 0.0   # fraction below the dense accuracy; with ratio the box i
 # By what an error is measured: the kernel alone (weights), the layer's output on 500 training images (activations), or
 # that weighted by the gradients of the loss; calibrated once, seconds, and kept in the cache
 basis = "activations+gradients"
-form = "pivoted"   # whose parameters are counted and exported; "plain" stores 14–19 % more
+form = "pivoted"   # whose parameters are counted and exported; "plain", the usual, stores up to a fifth more
 include = ["*"]   # globs over layer names, as `ranksearch layers` lists them
 exclude = []
 flattened = "linear"   # a linear layer after a flatten: a matrix; or "kernel": C_out×C×H×W, ranks for its channels
