@@ -2,9 +2,12 @@
 
 import msgspec
 
-from ranksearch.records import StudyHistory
+from ranksearch.records import LatencyComparison, StudyHistory
+from ranksearch.records.latency import Latency
 from ranksearch.report.blocks import Chart, Explorer, Text
+from ranksearch.report.front_data import front_data
 from ranksearch.report.front_section import front_section, front_table, networks_section
+from ranksearch.report.point_panel import study_panels
 from ranksearch.report.study_view import StudyView
 
 
@@ -20,6 +23,23 @@ def test_the_table_has_both_counts_and_the_command(view: StudyView) -> None:
     command = f"ranksearch export 'studies/my study.toml' --select trial={row['number']} -o ranks.json"
     assert cells["export"] == command
     assert table.points[0] == f"0/trials/{row['number']}"
+
+
+def test_where_latency_was_measured_it_is_told(history: StudyHistory) -> None:
+    fast, slow = (Latency(batch=1, median=m, lower=m, upper=m) for m in (0.002, 0.005))
+    timed = tuple(
+        msgspec.structs.replace(t, record=msgspec.structs.replace(t.record, latency=LatencyComparison(fast, slow, 1)))
+        for t in history.trials
+        if t.record
+    )
+    view = StudyView(msgspec.structs.replace(history, trials=timed))
+    table = front_table(view, "s.toml")
+    place = [column.title for column in table.columns].index("latency ratio")
+    assert {row[place] for row in table.rows} == {"2.50×"}
+    point = study_panels(view, "s.toml").points[f"trials/{view.front['number'].iloc[0]}"]
+    (fact,) = [fact for fact in point.facts if fact.label == "latency ratio"]
+    assert (fact.value, fact.remark) == ("2.50×", "2 ms, dense 5 ms")
+    assert "2.50× as fast as dense" in front_data(view).front[0].hover
 
 
 def test_a_study_file_that_is_not_known_is_guessed(view: StudyView) -> None:
