@@ -19,7 +19,8 @@ class Teacher:
     """Answers of the dense network to training batches, remembered.
 
     Runs of equal seed, batch size and augmentation see equal batches: all trials of a study do, and all runs of
-    ``finetune`` with one seed. Asking costs a quarter of a training step, or half where the student is small.
+    ``finetune`` with one seed. Known answers make a step 1.24 times as fast for a ResNet-20 at 4×,
+    1.65 times for a VGG-16 at 20× (reports/steps).
 
     Args:
         network: dense; copied, left as it is.
