@@ -208,12 +208,13 @@ def make_subject(
 ) -> Subject:
     """Walks the network, chooses the precision and measures the dense network on the search split."""
     try:
-        network = copy.deepcopy(network).to(device).eval()  # the user's own stays where and as it is
+        network = copy.deepcopy(network)  # the user's own stays where and as it is
     except RuntimeError as error:  # of tensors that are computed from others, as the old weight norm keeps them
         raise NetworkError(
             f"the network cannot be copied: {str(error).splitlines()[0]}; "
             "torch.nn.utils.remove_weight_norm(LAYER), say, makes plain weights of computed ones"
         ) from error
+    network = network.to(device).eval()
     example = splits.train.example().to(device)
     spec = walk(network, example, include, exclude)
     if flattened == "kernel":
