@@ -50,7 +50,7 @@ def sample_outputs(subject: Subject, elastic: Elastic) -> tuple[float, ...]:
     halves = {s.name: project(s, tuple(-(-rank // 2) for rank in full_ranks(s)), "plain") for s in subject.spec.layers}
     network = attach(elastic.network, elastic.bases, RankConfiguration(halves))
     set_decay(network, NO_DECAY, 0.0)
-    images = subject.splits.search.subset(range(min(SAMPLED, len(subject.splits.search))))
+    images = subject.splits.search.first(SAMPLED)
     outputs = predict(network, images, device=subject.device).reshape(len(images), -1)[:, :10]
     if not outputs.isfinite().all():
         raise NonFiniteError("a slice of the elastic adapter gives infinity or NaN; lower elastic.lr")

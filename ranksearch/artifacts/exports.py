@@ -107,7 +107,7 @@ class Source:
 
     def require_same(self, read: Callable[[torch.Tensor], torch.Tensor], path: Path) -> str:
         """What to say of a file that computes what the network does; raises :class:`ExportError` where it does not."""
-        few = self.bench.splits.search.subset(range(min(TRIED, len(self.bench.splits.search))))
+        few = self.bench.splits.search.first(TRIED)
         inputs, _ = next(few.batches(TRIED))
         difference = require_same_outputs(path.name, read, self.network, inputs)
         return f"read back on {len(inputs)} search images, outputs within {difference:.1g} of the network's"

@@ -54,7 +54,8 @@ def load_weights(network: nn.Module, path: str | Path) -> None:
         elif not isinstance(expected[name], Tensor):  # a module's extra state: not of the weights
             state[name] = expected[name]
     known = {name: tensor for name, tensor in expected.items() if isinstance(tensor, Tensor) and not is_lazy(tensor)}
-    infinite = {name: ~tensor.isfinite() for name, tensor in known.items()}  # a mask of −∞ is the network's own
+    masks = {name: ~tensor.isfinite() for name, tensor in known.items()}
+    infinite = {name: mask for name, mask in masks.items() if mask.any()}  # a mask of −∞ is the network's own
     try:
         network.load_state_dict(state)
     except Exception as failure:  # a state dict of another network, or a module's own loading hook

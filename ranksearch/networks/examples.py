@@ -4,6 +4,7 @@ import hashlib
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 from itertools import tee
 from typing import Any, Self
 
@@ -56,7 +57,7 @@ class Examples(ABC):
     def read(self, plan: Iterable[Draw], device: torch.device) -> Iterator[tuple[Tensor, Any]]:
         """Stored inputs and targets of each draw, on ``device``."""
 
-    @property
+    @cached_property
     def fingerprint(self) -> str:
         """Sixteen hexadecimal digits over what a network is shown: inputs, targets, order, normalisation."""
         return hashlib.sha256(self.content + repr(self.normalization).encode()).hexdigest()[:16]
@@ -71,6 +72,10 @@ class Examples(ABC):
     def subset(self, indices: Tensor | Sequence[int]) -> Self:
         """The examples at ``indices``; nothing is copied."""
         return replace(self, rows=self.rows[torch.as_tensor(indices, dtype=torch.int64)])
+
+    def first(self, number: int) -> Self:
+        """The first ``number`` examples, or all where there are fewer."""
+        return self.subset(range(min(number, len(self))))
 
     def prepared(self, normalization: Normalization | None, augmentation: Augmentation) -> Self:
         """The same with another preparation, checked against the first example.

@@ -7,7 +7,7 @@ from collections.abc import Hashable
 import torch
 from torch import Tensor, nn
 
-from ..networks import Examples
+from ..networks import Examples, Resident
 from ..records import Recipe
 from .precision import FLOAT32, Precision
 
@@ -48,7 +48,7 @@ class Shown:
 
     def __init__(self, train: Examples, recipe: Recipe, seed: int) -> None:
         self.run = (train.fingerprint, recipe.batch, recipe.augment, seed)
-        self.at_rest = train.digests is not None
+        self.at_rest = isinstance(train, Resident)
 
     def batch(self, step: int, inputs: Tensor) -> Hashable:
         """Where the data set is the user's own, whose transforms may draw as they like, the inputs are looked at."""

@@ -31,8 +31,7 @@ def finalists_section(views: Sequence[StudyView]) -> Section:
 
 def finalists_table(view: StudyView) -> Table:
     """One row per finalist: mean ± standard deviation over its seeds, and the trial whose ranks it has."""
-    table, trials = view.finalists, view.trials
-    trial_of = trials[trials["failure"] == ""].drop_duplicates("digest").set_index("digest")["number"].to_dict()
+    table = view.finalists
     numbers = ("trial", "ratio, pivoted", "ratio, plain", "MACs", "in the search", "accuracy", "to dense control")
     return Table(
         (
@@ -46,7 +45,7 @@ def finalists_table(view: StudyView) -> Table:
         tuple(
             (
                 row["origin"],
-                str(trial_of.get(row["digest"], MISSING)),
+                str(view.trial_of.get(row["digest"], MISSING)),
                 times(row["compression_ratio_pivoted"]),
                 times(row["compression_ratio_plain"]),
                 times(row["mac_ratio"]),

@@ -167,8 +167,7 @@ def _published(point: PublishedPoint) -> Point:
 
 
 def _finalists(view: StudyView) -> Points:
-    rows, trials = view.finalists, view.trials
-    trial_of = trials[trials["failure"] == ""].drop_duplicates("digest").set_index("digest")["number"].to_dict()
+    rows, trial_of = view.finalists, view.trial_of
     return tuple(
         Point(
             _ratios(row),

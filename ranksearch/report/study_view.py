@@ -45,6 +45,12 @@ class StudyView:
         return front(self.trials)
 
     @cached_property
+    def trial_of(self) -> dict[str, int]:
+        """The first trial that worked with certain ranks, by their digest."""
+        works = self.trials[self.trials["failure"] == ""].drop_duplicates("digest")
+        return dict(zip(works["digest"], works["number"], strict=True))
+
+    @cached_property
     def baselines(self) -> pd.DataFrame:
         """Every baseline that finished and did not fail, from the largest network to the smallest, with its name."""
         table = trial_table(self.history, "baselines")

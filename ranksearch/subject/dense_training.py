@@ -21,7 +21,7 @@ def train_dense(network: nn.Module, splits: Splits, study: StudyFile, device: to
     """The trained network, from the cache where the same network, recipe and data met before."""
     recipe = study.network.training.recipe(len(splits.train))
     require_weights(network)
-    few = predict(network, splits.search.subset(range(min(SAMPLED, len(splits.search)))))
+    few = predict(network, splits.search.first(SAMPLED))
     computes = [f"{value:.3g}" for value in few.flatten().tolist()]  # equal weights serve other forwards, too
     network_is = (study.network.model, study.network.arguments, weights_fingerprint(network), computes)
     training_is = (recipe, splits.train.fingerprint, study.data.augment, study.search.seed)

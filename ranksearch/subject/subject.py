@@ -224,7 +224,7 @@ def make_subject(
     outputs = predict(network, splits.search, precision=chosen, device=device)
     task.require(outputs, splits.search.targets)
     accuracy = task.score(outputs, splits.search.targets)
-    sample = predict(network, splits.search.subset(range(min(SAMPLED, len(splits.search)))), device=device)
+    sample = predict(network, splits.search.first(SAMPLED), device=device)
     if check:
         counted = task.score is CLASSIFICATION.score  # of the user's own metric, nobody knows what chance is
         check_dense(accuracy, splits.classes if counted else None, len(splits.search), expect_accuracy)

@@ -22,6 +22,7 @@ from ..subject.subject import study_subject
 from ..subject.trial import Plan
 from ..terminal.progress import duration
 from ..terminal.tables import finalists_table, layers_table, left_dense_table
+from .results import distinct
 
 SHOW_EVERY = 10  # seconds between two lines on the steps of a long training
 
@@ -78,9 +79,9 @@ def finetune_files(
     hooi: bool = False,
 ) -> list[TrialRecord]:
     """Trains the rank files to full length beside the dense control and prints test accuracies."""
-    stems = [path.with_suffix("") for path in dict.fromkeys(files)]
-    names = {path: str(path if stems.count(path.with_suffix("")) > 1 else path.with_suffix("")) for path in files}
-    ranks = {names[path]: RankFile.read(path) for path in files}
+    paths = list(dict.fromkeys(files))
+    names = distinct([str(path.with_suffix("")) for path in paths], [str(path) for path in paths])
+    ranks = dict(zip(names, map(RankFile.read, paths), strict=True))
     with reaching(study.storage_url):
         session = join_study(study, device=device)  # ranks need not come from a search
         for name, given in ranks.items():

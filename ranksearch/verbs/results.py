@@ -61,10 +61,18 @@ def told_apart(
     histories: Sequence[StudyHistory], studies: Sequence[StudyFile]
 ) -> tuple[list[StudyHistory], dict[str, str]]:
     """The histories, those of equal names with the path of their file in it; and the path by name, for commands."""
-    names = [study.name for study in studies]
-    apart = [name if names.count(name) == 1 else f"{name} ({s.path})" for name, s in zip(names, studies, strict=True)]
+    apart = distinct([study.name for study in studies], [f"{study.name} ({study.path})" for study in studies])
     renamed = [
         msgspec.structs.replace(history, study=msgspec.structs.replace(history.study, name=name))
         for history, name in zip(histories, apart, strict=True)
     ]
     return renamed, {name: str(study.path) for name, study in zip(apart, studies, strict=True)}
+
+
+def distinct(names: Sequence[str], longer: Sequence[str]) -> list[str]:
+    """The names, each that occurs more than once in its longer form.
+
+    >>> distinct(["a", "b", "a"], ["a.json", "b.json", "a.yaml"])
+    ['a.json', 'b', 'a.yaml']
+    """
+    return [name if names.count(name) == 1 else long for name, long in zip(names, longer, strict=True)]
