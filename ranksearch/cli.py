@@ -55,7 +55,7 @@ def init(
     from .verbs.init import write_template
 
     write_template(output, model=model, data=data, weights=weights, force=force)
-    _console().print(f"{output} written; next: ranksearch layers {output}", highlight=False)
+    _console().print(f"{output} written; next: ranksearch layers {output}")
 
 
 @app.command()
@@ -182,7 +182,7 @@ def report(
     from .verbs.results import make_report
 
     path = make_report([_study(study, storage=storage) for study in studies], output)
-    _console().print(f"{path} written", highlight=False, soft_wrap=True)
+    _console().print(f"{path} written", soft_wrap=True)
 
 
 @app.command()
@@ -244,7 +244,7 @@ def export(
         raise SelectionError("--runtime and --batch say how the layers' forms are timed: they go with --form")
     forms = Forms.parse(form, runtime or "torch", batch or 1) if form else None
     for path, said in export_selected(_study(study, storage=storage), select, file, output, to, forms):
-        _console().print(f"{path} written" + (f": {said}" if said else ""), highlight=False, soft_wrap=True)
+        _console().print(f"{path} written" + (f": {said}" if said else ""), soft_wrap=True)
 
 
 @app.command()
@@ -323,10 +323,10 @@ def main() -> None:
         if message is None and not notice.told():
             raise
         message = message or f"told to stop, in the middle of what then failed: {describe(error)}"
-        errors.print(f"ranksearch: {message}", style="red", highlight=False, soft_wrap=True)
+        errors.print(f"ranksearch: {message}", style="red", soft_wrap=True)
         refused = error.exit_code if isinstance(error, RanksearchError) else RanksearchError.exit_code
         sys.exit(notice.HANDED_BACK if notice.told() else refused)
     except SystemExit as left:
         if left.code == 130:  # what Typer makes of Ctrl-C
-            errors.print("ranksearch: stopped; the same command goes on", highlight=False)
+            errors.print("ranksearch: stopped; the same command goes on")
         raise

@@ -1,7 +1,6 @@
 """Files that a study's machines share besides the database: bases, elastic adapter, networks, checkpoints."""
 
 import hashlib
-import os
 import shutil
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
@@ -15,6 +14,7 @@ from optuna.artifacts.exceptions import ArtifactNotFound
 from ..errors import StorageError, StudyFileError, WeightsError, describe
 from ..study import StudyFile
 from ..subject.cache import cache_folder
+from ..whole_file import whole_file
 
 
 @dataclass(frozen=True)
@@ -77,20 +77,17 @@ class Artifacts:
         path = self.path(name)
         if self.remote is None:
             return path if path.exists() else None
-        self.folder.mkdir(parents=True, exist_ok=True)
-        part = path.with_name(f"{name}.{os.getpid()}.part")
         try:
             with (
+                whole_file(path) as part,
                 self._reaching(),
                 closing(self.remote.open_reader(self.prefix + name)) as source,
                 part.open("wb") as sink,
             ):
                 shutil.copyfileobj(source, sink)
-            return part.replace(path)
         except ArtifactNotFound:
             return None
-        finally:
-            part.unlink(missing_ok=True)
+        return path
 
     def require(self, name: str, digest: str, what: str) -> Path:
         """The local file whose bytes have this :func:`file_digest`.

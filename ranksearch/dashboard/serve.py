@@ -122,7 +122,7 @@ def _tell(console: Console, at: str, token: str | None, loopback: bool, elsewher
     """Prints where the dashboard is, once it can be opened."""
 
     def say(line: str) -> None:
-        console.print(line, highlight=False, soft_wrap=True)
+        console.print(line, soft_wrap=True)
 
     say(f"dashboard at {at}{f'?token={token}' if token else ''}; Ctrl-C ends it")
     if not loopback:

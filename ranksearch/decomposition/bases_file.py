@@ -1,6 +1,5 @@
 """Nested bases in a file: safetensors, no code in it, written whole or not at all."""
 
-import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -12,6 +11,7 @@ from torch import Tensor
 
 from ..errors import RankError
 from ..layers import ErrorTable, LayerSpec, NetworkSpec
+from ..networks import save_tensors
 from .bases import NestedBases
 
 BASES_VERSION = 2  # of what the tensors mean and how they are made; older files are made again
@@ -19,21 +19,12 @@ BLOCKS, OPTIONAL = ("basis_out", "coefficients"), ("basis_in", "unwhiten_out", "
 
 
 def write_bases(bases: Mapping[str, NestedBases], path: Path) -> None:
-    """Writes the bases and tables of all layers; several processes may, each in a part file of its own.
+    """Writes the bases and tables of all layers; several processes may.
 
     Raises:
         OSError: the folder cannot be made, or the file not be written.
     """
-    tensors = {f"{name}/{key}": t for name, of in bases.items() for key, t in _tensors(of).items()}
-    path.parent.mkdir(parents=True, exist_ok=True)
-    part = path.with_name(f"{path.name}.{os.getpid()}.part")
-    try:
-        safetensors.torch.save_file(tensors, part)
-        part.replace(path)
-    except SafetensorError as error:  # how it reports a full disk
-        raise OSError(f"{path}: {error}") from error
-    finally:
-        part.unlink(missing_ok=True)
+    save_tensors({f"{name}/{key}": t for name, of in bases.items() for key, t in _tensors(of).items()}, path)
 
 
 def read_bases(spec: NetworkSpec, path: Path, device: torch.device | str = "cpu") -> dict[str, NestedBases] | None:

@@ -57,7 +57,7 @@ def run_workers(
         kind = StorageError if {one.code for one in died} == {StorageError.exit_code} else WorkerDiedError
         raise kind(f"{told}; finished trials are safe, the same command goes on")
     if died:  # a worker leaves without an error only where the budget is met
-        console.print(f"{told}; the others met the budget", highlight=False, soft_wrap=True)
+        console.print(f"{told}; the others met the budget", soft_wrap=True)
 
 
 def _numbers(history: StudyHistory) -> set[tuple[str, int]]:

@@ -42,7 +42,7 @@ def ray_launcher(study: StudyFile, placement: Placement, console: Console) -> It
                 told = (
                     f"Ray has room for {holds} of {number} workers of {listed(needs)}; the others start as nodes join"
                 )
-                console.print(f"{told} or workers leave", highlight=False, soft_wrap=True)
+                console.print(f"{told} or workers leave", soft_wrap=True)
             device = {} if "GPU" in needs else {"device": "cpu"}  # from a task that asks for no GPU, Ray hides none
             until = time.time() + 60 * overrides["minutes"] if "minutes" in overrides else None
             told_to = str(study.path.resolve()), study.storage_url, {**device, **overrides}, int(needs["CPU"]), until

@@ -2,7 +2,7 @@
 
 from .augmentation import Augmentation
 from .catalogue import MODELS, build_network
-from .checkpoint import load_weights, save_weights, weights_fingerprint
+from .checkpoint import load_weights, save_tensors, save_weights, weights_fingerprint
 from .conversion import concatenate, examples_of
 from .examples import Examples
 from .flattened import flattened_layers, take_as_kernels, with_linear_layers
@@ -31,6 +31,7 @@ __all__ = [
     "load_weights",
     "make_splits",
     "require_weights",
+    "save_tensors",
     "save_weights",
     "take_as_kernels",
     "walk",

@@ -2,7 +2,6 @@
 
 import errno
 import hashlib
-import os
 import re
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -15,6 +14,7 @@ from torch import Tensor, nn
 from torch.nn.parameter import is_lazy
 
 from ..errors import WeightsError, describe
+from ..whole_file import whole_file
 
 
 def _torch_file(path: Path) -> Any:
@@ -70,20 +70,25 @@ def load_weights(network: nn.Module, path: str | Path) -> None:
 
 
 def save_weights(network: nn.Module, path: Path, metadata: Mapping[str, str] | None = None) -> None:
-    """Writes the state of ``network`` as safetensors, whole or not at all: a killed process leaves no half file."""
+    """Writes the state of ``network`` as safetensors, whole or not at all."""
     tensors: dict[int, tuple[str, Tensor]] = {}  # one name of each: who loads them knows which are one
     for name, tensor in network.state_dict(keep_vars=True).items():
         if isinstance(tensor, Tensor):
             tensors.setdefault(id(tensor), (name, tensor.detach().cpu().contiguous().clone()))
-    path.parent.mkdir(parents=True, exist_ok=True)
-    part = path.with_name(f"{path.name}.{os.getpid()}.part")
+    save_tensors(dict(tensors.values()), path, metadata)
+
+
+def save_tensors(tensors: Mapping[str, Tensor], path: Path, metadata: Mapping[str, str] | None = None) -> None:
+    """Writes tensors by name as safetensors, whole or not at all.
+
+    Raises:
+        OSError: the folder cannot be made, or the file not be written.
+    """
     try:
-        safetensors.torch.save_file(dict(tensors.values()), part, dict(metadata or {}))
-        part.replace(path)
+        with whole_file(path) as part:
+            safetensors.torch.save_file(dict(tensors), part, dict(metadata or {}))
     except SafetensorError as error:  # how it reports a full disk
         raise OSError(errno.EIO, str(error), str(path)) from error
-    finally:
-        part.unlink(missing_ok=True)
 
 
 def weights_fingerprint(network: nn.Module) -> str:

@@ -1,6 +1,5 @@
 """The state of an interrupted fine-tuning: written whole or not at all, read without pickle, refused by another run."""
 
-import os
 import pickle
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -12,6 +11,7 @@ from torch import nn
 
 from ..errors import StudyChangedError, WeightsError
 from ..records import Milestone
+from ..whole_file import whole_file
 
 
 @dataclass
@@ -45,7 +45,7 @@ class Progress:
 def save_state(
     path: Path, run: dict[str, str], progress: Progress, network: nn.Module, optimizer: torch.optim.Optimizer
 ) -> None:
-    """Writes a checkpoint; a process killed meanwhile leaves the one before.
+    """Writes a checkpoint, whole or not at all.
 
     Args:
         run: what makes this run this run; compared on resuming.
@@ -56,10 +56,8 @@ def save_state(
         "network": network.state_dict(),
         "optimizer": optimizer.state_dict(),
     }
-    path.parent.mkdir(parents=True, exist_ok=True)
-    part = path.with_name(f"{path.name}.{os.getpid()}.part")
-    torch.save(state, part)
-    os.replace(part, path)
+    with whole_file(path) as part:
+        torch.save(state, part)
 
 
 def load_state(path: Path, run: dict[str, str], network: nn.Module, optimizer: torch.optim.Optimizer) -> Progress:

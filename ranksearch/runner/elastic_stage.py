@@ -45,7 +45,7 @@ def elastic_stage(session: Session, console: Console, until: float = float("inf"
     again = ledger.elastic is not None and is_due(session)  # a study that was too short may have been prolonged
 
     def waits() -> None:
-        console.print("waiting for the process that trains the elastic adapter", highlight=False)
+        console.print("waiting for the process that trains the elastic adapter")
 
     train = partial(train_elastic, session, console)
 
@@ -56,9 +56,7 @@ def elastic_stage(session: Session, console: Console, until: float = float("inf"
     ledger.once("elastic", settled, train, until=until, on_wait=waits)
     record = ledger.elastic
     if record is not None and record.off:
-        console.print(
-            f"elastic adapter: off, {record.off}; trials start from the decomposition", highlight=False, soft_wrap=True
-        )
+        console.print(f"elastic adapter: off, {record.off}; trials start from the decomposition", soft_wrap=True)
     return session.elastic
 
 
@@ -76,7 +74,6 @@ def train_elastic(session: Session, console: Console) -> None:
     console.print(
         f"elastic adapter: one training for all trials, {steps:,} steps of {each}, {images / whole:.0%} of what the "
         "trials see",
-        highlight=False,
         soft_wrap=True,
     )
     slices = study_slices(session)
@@ -135,10 +132,9 @@ def train_elastic(session: Session, console: Console) -> None:
     session.artifacts.remove(name)
     console.print(
         f"elastic adapter: trained in {duration(trained.seconds)}; its slices, without a step of their own:",
-        highlight=False,
     )
     for configuration in slices.closed_form[1 :: len(slices.closed_form) // SHOWN]:  # the smallest among them
-        console.print(closed_form_line(slice_point(session, elastic, configuration)), highlight=False)
+        console.print(closed_form_line(slice_point(session, elastic, configuration)))
 
 
 def checkpoint_name(session: Session, steps: int) -> str:
@@ -207,6 +203,6 @@ def progress_lines(console: Console) -> Callable[[int, int], None]:
         elif now - shown >= SHOW_EVERY:
             shown = now
             left = duration((now - began) / (done - first) * (of - done))
-            console.print(f"elastic adapter: step {done:,}/{of:,}, about {left} left", highlight=False)
+            console.print(f"elastic adapter: step {done:,}/{of:,}, about {left} left")
 
     return on_step

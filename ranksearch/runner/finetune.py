@@ -17,6 +17,7 @@ from ..study import Planned
 from ..subject.subject import Subject
 from ..subject.trial import Plan
 from ..terminal.progress import Pace, display
+from ..whole_file import whole_file
 from .finalist import network_name
 from .session import Session
 from .worker import Budget, RepeatedFailureError, run_queue
@@ -103,7 +104,6 @@ def finetune(
         records.append(found.record)
         path = folder / network_name(plan)
         if ranks is not None and (stored := session.artifacts.get(network_name(plan))):
-            part = path.with_name(f"{path.name}.part")
-            shutil.copyfile(stored, part)
-            part.replace(path)  # a file of that name may be cut short, or of another network of equal ranks
+            with whole_file(path) as part:  # a file of that name may be of another network of equal ranks
+                shutil.copyfile(stored, part)
     return records

@@ -49,20 +49,20 @@ def join_study(
         console.print(layers_table(session.subject.spec, session.form))
         if session.subject.spec.left_dense:
             console.print(left_dense_table(session.subject.spec))
-        console.print("A first front in closed form, untrained, batch norm re-estimated:", highlight=False)
-        record = found_study(session, lambda point: console.print(closed_form_line(point), highlight=False))
+        console.print("A first front in closed form, untrained, batch norm re-estimated:")
+        record = found_study(session, lambda point: console.print(closed_form_line(point)))
         for sentence in record.protocol:
-            console.print(f"  {sentence}", highlight=False, soft_wrap=True)
+            console.print(f"  {sentence}", soft_wrap=True)
         return session
 
     def waits() -> None:
-        console.print(f"{study.name}: waiting for the process that makes the study", highlight=False)
+        console.print(f"{study.name}: waiting for the process that makes the study")
 
     session = ledger.once("founding", lambda: ledger.exists, found, on_wait=waits)
     if session is None:
         session = open_session(study, device=device, subject=subject, ledger=ledger)
         introduce(session, console)
-        console.print(f"resumed: {ledger.counts().finished} trials finished before", highlight=False)
+        console.print(f"resumed: {ledger.counts().finished} trials finished before")
     return session
 
 
@@ -73,7 +73,6 @@ def introduce(session: Session, console: Console) -> None:
         f"{session.study.name}: dense network {subject.dense.accuracy:.2%} on {len(subject.splits.search):,} search "
         f"images, {subject.spec.params:,} parameters, {subject.spec.macs:,} MACs; {subject.machine.device}, "
         f"{subject.machine.threads} threads, {subject.precision.name}",
-        highlight=False,
         soft_wrap=True,
     )
 

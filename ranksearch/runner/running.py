@@ -32,7 +32,7 @@ def prepare(session: Session, budget: Budget, console: Console, workers: int = 1
     baselines' queue, the elastic adapter, the screen."""
     session.ledger.reap()
     for reason in enqueue_baselines(session):
-        console.print(f"not run: {reason}", highlight=False, soft_wrap=True)
+        console.print(f"not run: {reason}", soft_wrap=True)
     estimate(session, console)
     elastic_stage(session, console, until=budget.deadline)
     screen_stage(session, console, workers)
@@ -41,9 +41,9 @@ def prepare(session: Session, budget: Budget, console: Console, workers: int = 1
 def conclude(session: Session, budget: Budget, console: Console, seeds: int = 0) -> StudyHistory:
     """The front confirmed, where that was asked for, and the last line."""
     if seeds and (ended := confirm(session, seeds, budget, console)):
-        console.print(f"stopped: {ended}", highlight=False, soft_wrap=True)
+        console.print(f"stopped: {ended}", soft_wrap=True)
     history = session.ledger.history()
-    console.print(f"{session.study.name}: {summary(history)}", highlight=False, soft_wrap=True)
+    console.print(f"{session.study.name}: {summary(history)}", soft_wrap=True)
     return history
 
 
@@ -58,7 +58,7 @@ def run_session(
         with display(console, **{room: Pace(counts.claimed, counts.finished)}) as shows:
             ended.append(run_queue(session, room, budget, shows))
     for why in filter(None, ended):
-        console.print(f"stopped: {why}", highlight=False, soft_wrap=True)
+        console.print(f"stopped: {why}", soft_wrap=True)
 
 
 def estimate(session: Session, console: Console) -> None:
@@ -76,6 +76,5 @@ def estimate(session: Session, console: Console) -> None:
         f"{duration(total)}{f', at most {limit:g} min' if limit else ''}, until "
         f"{time.strftime('%H:%M', time.localtime(time.time() + min(total, (limit or float('inf')) * 60)))}; "
         "Ctrl-C stops, the same command goes on",
-        highlight=False,
         soft_wrap=True,
     )

@@ -42,7 +42,7 @@ def screen_stage(session: Session, console: Console, workers: int = 1) -> None:
     screen = partial(_screen, session, console, screen_seconds(session) / workers)
     session.ledger.once("screening", lambda: books.queued is not None, screen, wait=False)
     if books.queued is None:
-        console.print("screen: another process is at it; the trials begin without", highlight=False)
+        console.print("screen: another process is at it; the trials begin without")
 
 
 def _screen(session: Session, console: Console, seconds: float) -> None:
@@ -64,7 +64,6 @@ def _screen(session: Session, console: Console, seconds: float) -> None:
     console.print(
         f"screen: {len(every):,} candidates in {duration(sum(c.seconds for c in every))}; "
         f"{len(chosen)} of its front are queued as trials",
-        highlight=False,
         soft_wrap=True,
     )
 
@@ -139,7 +138,7 @@ class _Shows:
             self.live.update(line)
         if over or (not self.live and time.monotonic() - self.last > SHOW_EVERY):
             self.last = time.monotonic()
-            self.console.print(line, highlight=False, soft_wrap=True)
+            self.console.print(line, soft_wrap=True)
 
 
 @contextmanager

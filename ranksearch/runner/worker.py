@@ -113,7 +113,7 @@ def search_trials(session: Session, budget: Budget, display: Display) -> str:
         outcome = _run_one(session, proposer, display, "trials")
         failures = _in_a_row(failures, outcome)
         if advice := asking.after(outcome, counts.finished):
-            display.console.print(advice, highlight=False, soft_wrap=True)
+            display.console.print(advice, soft_wrap=True)
         copies = copies + 1 if outcome.copy else 0
         if copies >= EXHAUSTED:
             return f"{EXHAUSTED} proposals in a row had been measured before: the space seems exhausted"

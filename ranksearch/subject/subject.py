@@ -3,7 +3,6 @@
 import copy
 import logging
 import math
-import os
 import platform
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -30,6 +29,7 @@ from ..networks import (
 from ..progressive import CLASSIFICATION, Precision, Task, Teacher, judged, predict, probe_precision
 from ..records import Machine, Measurement
 from ..study import StudyFile
+from ..whole_file import whole_file
 from .cache import cache_file
 from .calibrating import calibrated_bases
 from .dense_training import train_dense
@@ -288,10 +288,8 @@ def probe(network: nn.Module, train: Examples, task: Task, device: torch.device)
     chosen = probe_precision(network, inputs, targets, task)
     if keep:
         try:
-            path.parent.mkdir(parents=True, exist_ok=True)
-            part = path.with_suffix(f".{os.getpid()}.part")
-            part.write_text(chosen.name)
-            part.replace(path)
+            with whole_file(path) as part:
+                part.write_text(chosen.name)
         except OSError as error:
             log.warning("the precision is not kept for the next time, %s cannot be written: %s", path, error)
     return chosen

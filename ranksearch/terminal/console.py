@@ -6,5 +6,6 @@ from rich.console import Console
 
 
 def plain_console(**how: Any) -> Console:
-    """A console that prints names and paths as they are: rich's markup would take ``[a]`` in them for a style."""
-    return Console(markup=False, **how)
+    """A console that prints text as it is: rich's markup would take ``[a]`` in a path for a style, its highlighter
+    would colour every number."""
+    return Console(markup=False, highlight=False, **how)

@@ -87,7 +87,6 @@ class Display:
             self.console.print(
                 f"{room[:-1]} {number}: {pace.done}/{pace.total}  {what} ({record.origin}); {left} left; "
                 f"{summary(history)}",
-                highlight=False,
                 soft_wrap=True,
             )
 

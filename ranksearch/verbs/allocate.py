@@ -102,11 +102,10 @@ def allocate_ranks(
         f"{name}: {pivoted.compression_ratio:.2f}× pivoted, {plain.compression_ratio:.2f}× plain; MAC ratio "
         f"{pivoted.mac_ratio:.2f}× pivoted, {plain.mac_ratio:.2f}× plain; untrained {measured.accuracy:.2%} on the "
         f"search split (dense {subject.dense.accuracy:.2%}), distance {measured.distance:.3f}",
-        highlight=False,
         soft_wrap=True,
     )
     ranks.write(path)
-    console.print(f"{path} written", highlight=False, soft_wrap=True)
+    console.print(f"{path} written", soft_wrap=True)
     return ranks
 
 

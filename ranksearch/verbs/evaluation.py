@@ -83,7 +83,7 @@ def evaluate_file(
         opened = READERS[file.suffix](file, subject)
     else:
         opened = truncated(file, subject, study)
-        console.print(f"{file} holds ranks, no weights: truncated without training", highlight=False, soft_wrap=True)
+        console.print(f"{file} holds ranks, no weights: truncated without training", soft_wrap=True)
     stages = [subject.search_stage, *([subject.final_stage] if subject.splits.test else [])]
     on_splits = tuple(opened.measured(subject, stage) for stage in stages)
     dense = tuple(stage.dense(subject.task) for stage in stages)
@@ -102,7 +102,6 @@ def evaluate_file(
     console.print(
         f"compression ratio {pivoted.compression_ratio:.2f}× pivoted, {plain.compression_ratio:.2f}× plain; MAC ratio "
         f"{pivoted.mac_ratio:.2f}× pivoted, {plain.mac_ratio:.2f}× plain; {stored_text(opened.ranks, subject)}",
-        highlight=False,
         soft_wrap=True,
     )
     if layers:
@@ -182,7 +181,7 @@ def latencies(
             assert isinstance(module, nn.Module)
             networks[of, ONNXRUNTIME] = RUNTIMES["onnxruntime"](module, example)
     except ExportError as error:
-        console.print(f"no latency by onnxruntime: {error}", highlight=False, soft_wrap=True)
+        console.print(f"no latency by onnxruntime: {error}", soft_wrap=True)
     return compare_latency(networks, example, tuple(batches))
 
 

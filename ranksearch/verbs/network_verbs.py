@@ -36,11 +36,10 @@ def show_layers(study: StudyFile, device: str | None, console: Console) -> None:
     else:
         console.print("every layer with weights is compressed")
     for sentence in subject.splits.protocol:
-        console.print(sentence, highlight=False, soft_wrap=True)
+        console.print(sentence, soft_wrap=True)
     console.print(
         f"dense network: {subject.dense.accuracy:.2%} on the search split"
         + (", to be trained by the first search" if study.network.weights == "train" else ""),
-        highlight=False,
     )
 
 
@@ -99,8 +98,8 @@ def finetune_files(
         )
     dense = session.subject.final_stage.dense(session.subject.task).accuracy
     console.print(finalists_table(records))
-    console.print(f"networks: {folder}/RUN.safetensors, by the last column", highlight=False, soft_wrap=True)
-    console.print(f"dense network without further training: {dense:.2%} on the test split", highlight=False)
+    console.print(f"networks: {folder}/RUN.safetensors, by the last column", soft_wrap=True)
+    console.print(f"dense network without further training: {dense:.2%} on the test split")
     return records
 
 
@@ -114,6 +113,6 @@ def step_lines(console: Console) -> Callable[[Plan, int, int], None]:
         if now - shown >= SHOW_EVERY or done == of:
             shown = now
             text = f"{plan.origin}, seed {plan.seed}: step {done}/{of}, {duration(now - began)}"
-            console.print(text, highlight=False, soft_wrap=True)
+            console.print(text, soft_wrap=True)
 
     return on_step

@@ -112,7 +112,7 @@ class Study:
         for record in records:
             if (path := folder / network_name(record)).exists():
                 text = f"{record.origin}, seed {record.seed}: {record.measured.accuracy:.2%} on test, {path}"
-                self.console.print(text, highlight=False, soft_wrap=True)
+                self.console.print(text, soft_wrap=True)
         return finalist_table(self.history)
 
 

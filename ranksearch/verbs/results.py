@@ -32,7 +32,7 @@ def show_front(study: StudyFile, files: Sequence[Path], console: Console) -> Non
         console.print(finalists_table(finalists))
     for path in files:
         write_table(study_table(history), path)
-        console.print(f"{path} written", highlight=False, soft_wrap=True)
+        console.print(f"{path} written", soft_wrap=True)
 
 
 def report_history(study: StudyFile, ledger: Ledger | None = None) -> StudyHistory:

@@ -35,16 +35,14 @@ def show_status(study: StudyFile, console: Console) -> None:
     left = max(0, study.search.trials - counts["trials"].finished) + queued
     seconds = pace([t for room in QUEUES for t in history.ended(room)])
     if not left:
-        console.print("finished: the budget is met", highlight=False)
+        console.print("finished: the budget is met")
     elif not alive:
-        console.print(f"nobody is at work on the {left} that are left", highlight=False)
+        console.print(f"nobody is at work on the {left} that are left")
     elif seconds is not None:
-        console.print(
-            f"{duration(seconds)} per trial lately; {left} to go, about {duration(left * seconds)}", highlight=False
-        )
+        console.print(f"{duration(seconds)} per trial lately; {left} to go, about {duration(left * seconds)}")
     for one in working:
-        console.print(line(one), highlight=False, soft_wrap=True)
-    console.print(summary(history), highlight=False, soft_wrap=True)
+        console.print(line(one), soft_wrap=True)
+    console.print(summary(history), soft_wrap=True)
 
 
 def pace(ended: Sequence[Trial]) -> float | None:
