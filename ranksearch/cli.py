@@ -253,7 +253,9 @@ def finetune(
     ranks: Annotated[list[Path], typer.Argument(help="rank files from `export` or `allocate`")],
     epochs: Annotated[int | None, typer.Option(min=1, help="over train + search; else the study file's")] = None,
     seeds: Annotated[int | None, typer.Option(min=1, help="runs per configuration; else the study file's")] = None,
-    hooi: Annotated[bool, typer.Option("--hooi", help="start from a HOOI of each layer (TensorLy)")] = False,
+    hooi: Annotated[
+        bool, typer.Option("--hooi", help='start from a HOOI of each kernel (TensorLy): for basis = "weights"')
+    ] = False,
     output: Output = None,
     storage: Storage = None,
     device: Device = None,

@@ -29,14 +29,15 @@ def spendable(network: NetworkSpec, choices: Sequence[Choices], ratio: float, co
     """
     total, fixed = _totals(network, cost)
     smallest = fixed + sum(c.cost(c.cheapest) for c in choices)
-    # A ratio that is itself total/cost in floating point must give that cost back.
-    if not (ratio >= 1 and math.floor(total / ratio + 1e-9) >= smallest):
+    # A ratio that is itself total/cost in floating point must give that cost back, of any total.
+    whole = math.floor(total / ratio * (1 + 1e-14) + 1e-9) if ratio >= 1 else 0
+    if whole < smallest:
         what = {"params": "compression ratio", "macs": "MAC ratio"}[cost]
         raise BudgetError(
             f"{what} {ratio:g} cannot be had: ranks reach from 1 to {total / smallest:.4g} "
             f"({fixed:,} of {total:,} {cost} lie outside the compressible layers)"
         )
-    return math.floor(total / ratio + 1e-9) - fixed
+    return whole - fixed
 
 
 def _totals(network: NetworkSpec, cost: Cost) -> tuple[int, int]:

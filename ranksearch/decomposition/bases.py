@@ -18,7 +18,7 @@ from ..errors import RankError
 from ..layers import Dense, ErrorTable, LayerRanks, LayerSpec, NetworkSpec, Tucker2
 from ..layers.legal import require_legal
 from .calibration import Covariances
-from .covariance import channel_average, square_root
+from .covariance import channel_average, square_root, times
 from .factors import Factors
 
 
@@ -88,7 +88,7 @@ def nested_bases(
         weight: (C_out, C_in, kH, kW) or (C_out, C_in).
         patch_covariance: Σ, (C_in·K, C_in·K), channels as the slow index, positive definite
             (:func:`~.covariance.shrink` makes it so); or its diagonal, (C_in·K,).
-        gradient_covariance: Γ, (C_out, C_out), likewise.
+        gradient_covariance: Γ, (C_out, C_out) or (C_out,), likewise.
 
     Raises:
         RankError: a weight or covariance that is of another shape, not finite, or not positive definite.
@@ -99,7 +99,8 @@ def nested_bases(
     if patch_covariance is not None:
         sigma = _checked(spec, "patch covariance", patch_covariance, (size,) * patch_covariance.ndim)
     if gradient_covariance is not None:
-        gamma = _checked(spec, "gradient covariance", gradient_covariance, (spec.channels_out,) * 2)
+        shape = (spec.channels_out,) * gradient_covariance.ndim
+        gamma = _checked(spec, "gradient covariance", gradient_covariance, shape)
     try:
         gains, blocks = _decompose(spec, raw, sigma, gamma)
     except (RankError, torch.linalg.LinAlgError) as error:
@@ -143,11 +144,11 @@ def _decompose(
     channels = spec.channels_in
     if gamma is not None:
         root, inverse = square_root(gamma)
-        kernel = root @ kernel
+        kernel = times(root, kernel)
     basis_out, unwhiten_out = _left_vectors(kernel, sigma), None
     coefficients = basis_out.T @ kernel
     if gamma is not None:
-        basis_out, unwhiten_out = torch.linalg.qr(inverse @ basis_out)
+        basis_out, unwhiten_out = torch.linalg.qr(times(inverse, basis_out))
     blocks: dict[str, Tensor | None] = {"basis_out": basis_out, "unwhiten_out": unwhiten_out}
 
     if spec.format == "svd":

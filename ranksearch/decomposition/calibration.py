@@ -27,7 +27,7 @@ IMAGES = 500  # training images
 POSITIONS = 64  # of an image at one layer, at most: neighbouring patches say much the same
 TEMPERATURE = 4.0  # at 1 a network is too sure of its training images, and Γ degenerates
 GRADIENT_RIDGE = 1e-3  # of Γ's mean eigenvalue
-DIMENSIONS = 12_288  # of a layer's patches beyond which only the diagonal of Σ is kept (float64: 1.2 GB whole)
+DIMENSIONS = 12_288  # of a layer's patches, or outputs, beyond which a diagonal is kept (float64: 1.2 GB whole)
 BLOCK = 512  # rows of a covariance that are made at once
 BATCH_NUMBERS = 64 * 3 * 32 * 32  # input numbers of one forward pass
 SEED = 0
@@ -42,7 +42,7 @@ class Covariances:
     Attributes:
         patches: Σ, (C_in·K, C_in·K), channels as the slow index; its diagonal alone, (C_in·K,), for layers of more
             than ``DIMENSIONS``.
-        gradients: Γ, (C_out, C_out), in squared units of the loss; empty for the basis ``"activations"``.
+        gradients: Γ, (C_out, C_out), likewise, in squared units of the loss; empty for the basis ``"activations"``.
     """
 
     patches: Mapping[str, Tensor]
@@ -74,7 +74,7 @@ def calibrate(
 
     Raises:
         DataError: no training images.
-        NetworkError: no gradient reaches a layer.
+        NetworkError: none of these images reaches a layer, or no gradient.
     """
     device, images = torch.device(device), min(images, len(train))
     if images < 1:
@@ -91,7 +91,12 @@ def calibrate(
                 watch.backward(_softened(outputs, labels) if loss is None else _one_by_one(outputs, targets, loss))
     patches, gradients = {}, {}
     for name in spec.names:  # one after the other: these are the largest things in memory
-        moment = watch.patches.pop(name)
+        moment = watch.patches.pop(name, None)
+        if moment is None or not moment.rows:
+            raise NetworkError(
+                f"layer {name!r}: none of {images} training images reaches it, so its inputs are not known; "
+                "leave the layer out by ranks.exclude"
+            )
         covariance = moment.whole.div_(moment.rows)
         patches[name] = shrink(covariance, shrinkage(covariance, moment.rows))
         if two_sided:
@@ -115,6 +120,9 @@ class _Moment:
     def add(self, rows: Tensor) -> None:
         """(n, dimensions); multiplied when enough have come together for a product to be worth its sum."""
         self.rows += len(rows)
+        if self.sum.ndim == 1:
+            self.sum += rows.square().sum(0).cpu()
+            return
         self.waiting.append(rows.clone())  # the network may overwrite its own
         if sum(map(len, self.waiting)) >= self.dimensions:
             self._multiply()
@@ -130,9 +138,6 @@ class _Moment:
             return
         rows = torch.cat(self.waiting)
         self.waiting.clear()
-        if self.sum.ndim == 1:
-            self.sum += rows.square().sum(0).cpu()
-            return
         for low in range(0, self.dimensions, BLOCK):  # below the diagonal only: half the work
             block = slice(low, low + BLOCK)
             self.sum[block, : low + BLOCK] += (rows[:, block].T @ rows[:, : low + BLOCK]).cpu()

@@ -1,8 +1,8 @@
 """Covariances of patches and gradients: shrinkage, square roots, and the average over a kernel's positions.
 
 Σ, the uncentred covariance of a layer's input patches, is (C_in·K, C_in·K) with channels as the slow index, as
-``torch.nn.functional.unfold`` orders them. Γ, that of the gradients at its output, is (C_out, C_out). ``None`` stands
-for the identity everywhere.
+``torch.nn.functional.unfold`` orders them. Γ, that of the gradients at its output, is (C_out, C_out). A vector stands
+for a diagonal, ``None`` for the identity everywhere.
 """
 
 import torch
@@ -46,19 +46,28 @@ def shrinkage(covariance: Tensor, samples: int) -> float:
 
 
 def square_root(covariance: Tensor) -> tuple[Tensor, Tensor]:
-    """The symmetric square root of a positive definite (n, n) matrix, and its inverse.
+    """The symmetric square root of a positive definite (n, n) matrix or diagonal (n,), and its inverse, likewise.
 
     Raises:
         RankError: the matrix is not positive definite to its precision.
     """
-    values, vectors = torch.linalg.eigh(covariance)
-    if values[0] <= values[-1] * torch.finfo(values.dtype).eps:
+    values, vectors = (covariance, None) if covariance.ndim == 1 else torch.linalg.eigh(covariance)
+    smallest, largest = float(values.min()), float(values.max())
+    if smallest <= largest * torch.finfo(values.dtype).eps:
         raise RankError(
-            f"a covariance must be positive definite, its eigenvalues range from {float(values[0]):.2g} to "
-            f"{float(values[-1]):.2g}"
+            f"a covariance must be positive definite, its eigenvalues range from {smallest:.2g} to {largest:.2g}"
         )
     roots = values.sqrt()
+    if vectors is None:
+        return roots, 1 / roots
     return (vectors * roots) @ vectors.T, (vectors / roots) @ vectors.T
+
+
+def times(covariance: Tensor | None, matrix: Tensor) -> Tensor:
+    """Σ·M, of (n, columns)."""
+    if covariance is None:
+        return matrix
+    return covariance[:, None] * matrix if covariance.ndim == 1 else covariance @ matrix
 
 
 def channel_average(covariance: Tensor, channels: int) -> Tensor:

@@ -35,9 +35,8 @@ def is_legal(spec: LayerSpec, ranks: LayerRanks) -> bool:
         return True
     if isinstance(ranks, Tucker2) != (spec.format == "tucker2"):
         return False
-    return all(1 <= r <= f for r, f in zip(as_tuple(ranks), full_ranks(spec), strict=True)) and bool(
-        legal_mask(spec)[tuple(r - 1 for r in as_tuple(ranks))]
-    )
+    within = all(1 <= r <= full for r, full in zip(as_tuple(ranks), full_ranks(spec), strict=True))
+    return within and max(as_tuple(ranks)) <= spec.kernel_size * min(as_tuple(ranks))
 
 
 def require_legal(spec: LayerSpec, ranks: LayerRanks) -> None:
@@ -52,7 +51,8 @@ def require_legal(spec: LayerSpec, ranks: LayerRanks) -> None:
 
 
 def project(spec: LayerSpec, ranks: tuple[int, ...], form: Form, multiple_of: int = 1) -> LayerRanks:
-    """The legal ranks nearest to ``ranks``: rounded to ``multiple_of``, clipped, dense where that is no larger.
+    """Legal ranks for any: rounded to ``multiple_of``, the larger clipped to K times the other, dense where that is no
+    larger.
 
     Args:
         ranks: one integer per mode, of any size.

@@ -101,9 +101,12 @@ class _Rehearsal:
         try:
             outputs = self._outputs(substitute(copied, of))
         except Exception:  # of any kind: the network's own code runs here; the calls it still owes say nothing
-            return _read(stand_ins), False
+            return self._read(stand_ins), False
         elsewhere = {layer: ELSEWHERE for layer, s in stand_ins.items() if s.calls != self.calls[layer]}
-        return elsewhere | _read(stand_ins), not self.reproducible or _close(outputs, self.expected)
+        return elsewhere | self._read(stand_ins), not self.reproducible or _close(outputs, self.expected)
+
+    def _read(self, stand_ins: Mapping[nn.Module, StandIn]) -> dict[nn.Module, str]:
+        return {layer: read_outside(self.network, layer, s.read) for layer, s in stand_ins.items() if s.read}
 
     def _outputs(self, network: nn.Module) -> list[Tensor]:
         devices = [self.image.device] if self.image.is_cuda else []
@@ -111,8 +114,11 @@ class _Rehearsal:
             return [leaf for leaf in tree_leaves(network(self.image.clone())) if isinstance(leaf, Tensor)]
 
 
-def _read(stand_ins: Mapping[nn.Module, StandIn]) -> dict[nn.Module, str]:
-    return {layer: f"its {s.read} is read outside its own forward" for layer, s in stand_ins.items() if s.read}
+def read_outside(network: nn.Module, layer: nn.Module, attribute: str) -> str:
+    """Why a layer stays dense whose ``attribute`` somebody else reads."""
+    fast = any(isinstance(m, nn.TransformerEncoderLayer) and layer in m.children() for m in network.modules())
+    remedy = ", by torch's fast path; torch.backends.mha.set_fastpath_enabled(False) in the factory frees it"
+    return f"its {attribute} is read outside its own forward" + (remedy if fast else "")
 
 
 def _close(outputs: list[Tensor], expected: list[Tensor]) -> bool:

@@ -14,7 +14,7 @@ from torch.nn.utils.parametrize import is_parametrized
 from ..errors import NetworkError, RankError
 from ..layers import LayerSpec, LeftDense, NetworkSpec, Svd, Tucker2, layer_params
 from .flattened import FlattenedKernel, kernel_shapes
-from .stand_in import irreplaceable
+from .stand_in import irreplaceable, read_outside
 from .trace import Trace, trace
 
 NORMS = (nn.modules.batchnorm._NormBase, nn.LayerNorm, nn.GroupNorm, nn.RMSNorm)
@@ -58,7 +58,7 @@ def walk(
             _unselected(names[module], include, exclude)
             or _unfit(module)
             or ties.get(module)
-            or _untraceable(module, name, traced)
+            or _untraceable(module, name, network, traced)
         )
         if reason:
             reasons[module] = reason
@@ -169,11 +169,11 @@ def _unfit(module: nn.Module) -> str | None:
     return None
 
 
-def _untraceable(module: nn.Module, name: str, traced: Trace) -> str | None:
+def _untraceable(module: nn.Module, name: str, network: nn.Module, traced: Trace) -> str | None:
     if not name:
         return "it is the network itself: put it into an nn.Sequential"
     if module in traced.read_outside:
-        return f"its {traced.read_outside[module]} is read outside its own forward"
+        return read_outside(network, module, traced.read_outside[module])
     if module not in traced.positions:
         return "it is never called in the forward pass"
     return None

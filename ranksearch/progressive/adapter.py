@@ -56,9 +56,7 @@ class ProgressiveLayer(nn.Module):
             residual -= start.kernel().reshape(residual.shape)
         else:  # one zero factor makes Ŵ₀ = 0, and the others give it a gradient
             (start.factor_in if core is None else core).zero_()
-        del dense.weight
-        dense.register_buffer("weight", residual)
-        return cls(dense, start, depth)
+        return cls(freeze(dense, residual), start, depth)
 
     def factors(self) -> Factors:
         """The adapter as it stands: the parameters themselves."""
@@ -98,6 +96,20 @@ def require_layer(dense: nn.Module) -> nn.Conv2d | nn.Linear:
     if not isinstance(dense, nn.Conv2d | nn.Linear) or getattr(dense, "groups", 1) != 1:
         raise NetworkError(f"only a Conv2d with groups = 1 or a Linear can be progressive, got {dense}")
     return dense
+
+
+def freeze(layer: nn.Conv2d | nn.Linear, weight: Tensor) -> nn.Conv2d | nn.Linear:
+    """``layer`` itself, with this weight as a buffer."""
+    del layer.weight
+    layer.register_buffer("weight", weight)
+    return layer
+
+
+def thaw(layer: nn.Conv2d | nn.Linear) -> None:
+    """Makes a copy of a frozen weight the layer's parameter again."""
+    weight = layer.weight.detach().clone()
+    del layer.weight
+    layer.weight = nn.Parameter(weight)
 
 
 def prefers_factors(shell: nn.Conv2d | nn.Linear, x: Tensor, factors: Factors, fading: bool = False) -> bool:

@@ -24,8 +24,11 @@ def isolated_generators(device: torch.device) -> Iterator[None]:
 
 
 def seed_generators(device: torch.device, seed: int, step: int) -> None:
-    """Sets torch's generators, of the CPU and ``device``, by (seed, step); only within :func:`isolated_generators`."""
+    """Sets the generators by (seed, step): Python's, NumPy's, torch's of the CPU and ``device``. Only within
+    :func:`isolated_generators`."""
     value = int(np.random.SeedSequence((seed, step)).generate_state(1)[0])
+    random.seed(value)
+    np.random.seed(value)  # noqa: NPY002 (networks and losses may draw from it)
     torch.default_generator.manual_seed(value)  # torch.manual_seed would set every device's
     if device.type != "cpu":
         state = torch.Generator(device).manual_seed(value).get_state()

@@ -17,10 +17,10 @@ from ..layers import Dense, LayerRanks, RankConfiguration, full_ranks
 from ..layers.configuration import as_tuple
 from ..networks.substitution import substitute
 from ..records.recipe import Augment
-from .adapter import composed, prefers_factors, require_layer, with_factors, with_kernel
+from .adapter import composed, freeze, prefers_factors, require_layer, thaw, with_factors, with_kernel
 from .surgery import require_layers
 
-KEPT_STARTS = 16  # least-squares cores kept per layer: the smallest slice and the closed-form front come again
+KEPT_STARTS = 2  # times a layer's weight: the memory of its least-squares cores, of which small ones come again
 
 
 class ElasticLayer(nn.Module):
@@ -37,13 +37,14 @@ class ElasticLayer(nn.Module):
         factor_in: (C_in, m) likewise; for an SVD, (C_in, n) and zero at first; learns.
         core: (n, m, kH, kW), zero at first, or None for an SVD; learns.
         ranks: of the slice that is computed, set from outside; dense at first.
+        starts: some of the bases' cores by ranks, the latest last.
     """
 
     def __init__(self, shell: nn.Conv2d | nn.Linear, bases: NestedBases) -> None:
         super().__init__()
         self.shell, self.bases = shell, bases
         self.ranks: LayerRanks = Dense()
-        self._starts: dict[LayerRanks, Tensor] = {}
+        self.starts: dict[LayerRanks, Tensor] = {}
         full = full_ranks(bases.spec)
         rank_out, rank_in = full[0], full[-1]
         like = bases.basis_out
@@ -63,10 +64,7 @@ class ElasticLayer(nn.Module):
             NetworkError: ``dense`` is neither a Conv2d of one group nor a Linear.
         """
         shell = require_layer(dense)
-        weight = shell.weight.detach().clone()
-        del shell.weight
-        shell.register_buffer("weight", weight)
-        return cls(shell, bases)
+        return cls(freeze(shell, shell.weight.detach().clone()), bases)
 
     def slice(self, ranks: LayerRanks) -> Factors:
         """The factors of any legal ranks; differentiable in the leading blocks.
@@ -90,12 +88,13 @@ class ElasticLayer(nn.Module):
 
     def _start(self, ranks: LayerRanks) -> Tensor:
         """The bases' core of these ranks, or an SVD's factor_in; two small products, kept for a while."""
-        if ranks not in self._starts:
-            while len(self._starts) >= KEPT_STARTS:
-                del self._starts[next(iter(self._starts))]
+        if ranks not in self.starts:
             found = self.bases.factors(ranks)
-            self._starts[ranks] = (found.factor_in if found.core is None else found.core).to(self.factor_out.device)
-        return self._starts[ranks]
+            self.starts[ranks] = (found.factor_in if found.core is None else found.core).to(self.factor_out.device)
+            room = KEPT_STARTS * self.shell.weight.numel()
+            while sum(start.numel() for start in self.starts.values()) > room and len(self.starts) > 1:
+                del self.starts[next(iter(self.starts))]
+        return self.starts[ranks]
 
     def forward(self, input: Tensor) -> Tensor:  # the name by which torch's layers may be called
         weight, bias = self.shell.weight, self.shell.bias
@@ -127,12 +126,12 @@ class Elastic:
     @classmethod
     def of(cls, trained: nn.Module, augment: Augment = "all") -> "Elastic":
         """From a network with elastic layers, which is left as it is."""
-        copied = copy.deepcopy(trained)
+        bases = [layer.bases for layer in elastic_layers(trained).values()]
+        copied = copy.deepcopy(trained, {id(of_layer): of_layer for of_layer in bases})  # constants, and large
         layers = elastic_layers(copied)
         for layer in layers.values():
-            weight = layer.shell.weight.detach().clone()
-            del layer.shell.weight
-            layer.shell.weight = nn.Parameter(weight)
+            layer.starts.clear()
+            thaw(layer.shell)
         return cls(substitute(copied, {layer: layer.shell for layer in layers.values()}).eval(), layers, augment)
 
 

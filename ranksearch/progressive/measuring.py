@@ -19,7 +19,8 @@ from .precision import FLOAT32, Precision
 from .surgery import progressive_layers
 from .task import CLASSIFICATION, Task
 
-BATCH = 500  # images per forward pass
+BATCH = 500  # images of a forward pass, at most
+BATCH_NUMBERS = 64 * 3 * 224 * 224  # input numbers of one, where images are large
 ORDER_SEED = 0  # of the images that batch norm is re-estimated on: the same for every candidate
 
 
@@ -37,8 +38,8 @@ def reestimate_batch_norm(
     Those of batch norm, and of instance norm where it tracks them. Only normalisation modules are in training mode
     meanwhile, so dropout is off. The images are a fixed sample (data sets are often sorted by class, so the first
     ones would not do), augmented as the network's training was: what a batch norm learnt to scale is batches with
-    crops' black borders, and statistics of other images cost a ResNet-20 three points. A network without running
-    statistics is copied as it is.
+    crops' black borders, and statistics of other images cost a ResNet-20 three points. Statistics that these passes
+    do not move, of a norm that is frozen or runs in training only, stay as they are.
 
     Args:
         images: number of training images, at most all of them; at least 2, since one may have no variance.
@@ -66,22 +67,32 @@ def reestimate_in_place(
     if not norms:
         return
     device, momenta = torch.device(device), [norm.momentum for norm in norms]
+    before = [{name: buffer.clone() for name, buffer in norm.named_buffers(recurse=False)} for norm in norms]
     for norm in norms:
         norm.reset_running_stats()
         norm.train()
     if len(train) < 2:
         raise DataError("normalisation statistics need at least 2 training images, there is 1")
     images = min(max(images, 2), len(train))
-    steps = -(-images // BATCH)
+    steps = min(-(-images // _batch(train)), images // 2)  # two images at least: one may have no variance
     with isolated_generators(device), torch.inference_mode():
         batches = train.batches(images // steps, seed=ORDER_SEED, steps=steps, augment=augment, device=device)
         for step, (inputs, _) in enumerate(batches, 1):
             for norm in norms:  # the plain average over batches, which are of equal size; only batch norm knows "None"
                 norm.momentum = None if isinstance(norm, _BatchNorm) else 1 / step
             precision.outputs(network, inputs)
-    for norm, momentum in zip(norms, momenta, strict=True):
+    for norm, momentum, buffers in zip(norms, momenta, before, strict=True):
         norm.momentum = momentum
+        mean, variance = norm.get_buffer("running_mean"), norm.get_buffer("running_var")
+        if not mean.any() and bool((variance == 1).all()):
+            for name, buffer in buffers.items():
+                norm.get_buffer(name).copy_(buffer)
     network.eval()
+
+
+def _batch(examples: Examples) -> int:
+    """Images of one forward pass."""
+    return max(1, min(BATCH, BATCH_NUMBERS // examples.example().numel()))
 
 
 def predict(
@@ -98,7 +109,8 @@ def outputs_of(
     """As :func:`predict`, of ``network`` itself, which is in evaluation mode and placed on ``device``, or anything
     else that maps inputs to outputs."""
     with isolated_generators(device), torch.inference_mode():
-        outputs = [precision.outputs(network, inputs).cpu() for inputs, _ in examples.batches(BATCH, device=device)]
+        batches = examples.batches(_batch(examples), device=device)
+        outputs = [precision.outputs(network, inputs).cpu() for inputs, _ in batches]
     return torch.cat(outputs)
 
 

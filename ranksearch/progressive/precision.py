@@ -95,7 +95,8 @@ CANDIDATES = (  # simplest first
 
 
 def probe_precision(network: nn.Module, inputs: Tensor, targets: Tensor, task: Task = CLASSIFICATION) -> Precision:
-    """The fastest precision for training ``network`` on the inputs' device, timed on a copy in about three seconds.
+    """The fastest precision for training ``network`` on the inputs' device, timed on a copy: three seconds, or four
+    steps of each where a step is long.
 
     What an operation refuses is out, as is bfloat16 where its loss or gradients are not finite; on mps it is float32.
     Channels-last is for 4-D inputs. Timings vary: record the answer and reuse it.
@@ -129,7 +130,8 @@ def _seconds_per_step(network: nn.Module, inputs: Tensor, targets: Tensor, task:
             loss.backward()
         except RuntimeError as error:
             if precision == FLOAT32:  # what it was trained in; the others it need not stand
-                raise NetworkError(f"the network cannot run a training step: {error}") from error
+                step = f"a training step of {len(inputs)} images"
+                raise NetworkError(f"the network cannot run {step}: {error}") from error
             log.info("%s: %s", precision.name, error)
             return float("inf")
         if device.type == "cuda":

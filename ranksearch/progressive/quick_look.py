@@ -33,7 +33,7 @@ class QuickLook:
         network: its own copy, with the layers of the configuration it looked at last.
         bases: by layer name; slices of an elastic adapter as well.
         dense: the dense layers by the same names.
-        train: whose first ``images``, in a fixed order, batch norm is re-estimated on.
+        train: of which batch norm is re-estimated on ``images``, always the same.
         augment: how much of its augmentation ``network`` was trained with.
         measured: the images looked at; of ``split``.
         dense_outputs: of the dense network on them.

@@ -146,7 +146,8 @@ def fine_tune(
             for group in optimizer.param_groups:
                 group["lr"] = learning_rate(recipe, step)
             seed_generators(device, seed, step)
-            truth = teacher.answer(inputs, shown.batch(step, inputs)) if teacher and recipe.distillation else None
+            asked = teacher if recipe.distillation else None
+            truth = asked.answer(inputs, shown.run, shown.batch(step, inputs)) if asked else None
             of_step: list[Tensor] = []
             for _ in passes(network, step):
                 loss = _loss(precision.outputs(network, inputs), truth, targets, recipe, task)

@@ -19,13 +19,17 @@ def torch_device(name: str | None) -> torch.device:
     if name is None:
         return torch.device("cuda" if there["cuda"] else "mps" if there["mps"] else "cpu")
     kind = name.split(":")[0]
-    if kind not in there:
-        raise StudyFileError(f"device {name!r} is unknown; allowed: {', '.join(DEVICES)}")
-    if not there[kind]:
+    try:
+        if kind not in there:
+            raise RuntimeError
+        device = torch.device(name)
+    except RuntimeError:
+        raise StudyFileError(f"device {name!r} is unknown; allowed: {', '.join(DEVICES)}, cuda:0, …") from None
+    if not there[kind] or (device.index or 0) >= max(1, torch.cuda.device_count()):
         raise StudyFileError(
             f"device {name!r} is not on this machine; it has {', '.join(k for k in there if there[k])}"
         )
-    return torch.device(name)
+    return device
 
 
 def processor_name() -> str:

@@ -30,7 +30,7 @@ def quick_looks(
     found = [(stage, *looked_at[stage]) for stage in stages if stage in looked_at]
     if not found:
         return {}
-    quick = subject.quick(images).search_stage
+    quick = subject.search_stage.sample(images)
     return {
         stage: QuickLook.of(
             network,

@@ -1,11 +1,15 @@
 """Network and data as a study file names them, before anything is trained or measured."""
 
+import random
+
+import numpy as np
 import torch
 from msgspec import to_builtins
 from torch import nn
 
 from ..errors import DataError
 from ..networks import Splits, build_network, make_splits
+from ..progressive.determinism import isolated_generators
 from ..study import StudyFile
 
 
@@ -28,6 +32,9 @@ def study_splits(study: StudyFile) -> Splits:
 
 def study_network(study: StudyFile, splits: Splits) -> nn.Module:
     """The network of ``[network]`` as its factory makes it, weights not loaded; equal studies start from equal ones."""
-    with torch.random.fork_rng(devices=[]):
-        torch.default_generator.manual_seed(study.search.seed)  # torch.manual_seed would seed every GPU, too
+    seed = study.search.seed
+    with isolated_generators(torch.device("cpu")):
+        random.seed(seed)
+        np.random.seed(seed)  # noqa: NPY002 (a factory may draw from it)
+        torch.default_generator.manual_seed(seed)  # torch.manual_seed would seed every GPU, too
         return build_network(study.network.model, classes=splits.classes, arguments=study.network.arguments)

@@ -27,8 +27,10 @@ from ..networks import (
     weights_fingerprint,
 )
 from ..progressive import CLASSIFICATION, Precision, Task, Teacher, judged, predict, probe_precision
+from ..progressive.precision import FLOAT32
 from ..records import Machine, Measurement
 from ..study import StudyFile
+from ..study.ranges import default
 from ..whole_file import whole_file
 from .cache import cache_file
 from .calibrating import calibrated_bases
@@ -136,13 +138,6 @@ class Subject:
         outputs = predict(self.network, self.splits.test, precision=precision, device=self.device)
         return Stage("test", everything, self.splits.test, outputs, FINAL * self.reestimate, precision)
 
-    def quick(self, images: int = 1000) -> "Subject":
-        """The same, measured on about so many search images, batch norm re-estimated on as many training images:
-        for comparisons by the hundred."""
-        few = self.search_stage.sample(images)
-        splits = replace(self.splits, search=few.measured)
-        return replace(self, splits=splits, dense_outputs=few.dense_outputs, reestimate=images)
-
     def bases(self, basis: Basis) -> dict[str, NestedBases]:
         """Nested bases and error tables of all layers, calibrated on *train*, or read from the cache; seconds."""
         return calibrated_bases(
@@ -185,7 +180,8 @@ def study_subject(
         exclude=study.ranks.exclude,
         flattened=study.ranks.flattened,
         device=chosen,
-        precision=precision,
+        precision=precision if train else FLOAT32.name,
+        batch=default(study.training.batch),
         reestimate=study.data.reestimate,
         expect_accuracy=study.network.expect_accuracy,
         check=train,
@@ -202,11 +198,13 @@ def make_subject(
     flattened: Flattened = "linear",
     device: torch.device,
     precision: str | None = None,
+    batch: int = 128,
     reestimate: int = 2000,
     expect_accuracy: float | None = None,
     check: bool = True,
 ) -> Subject:
-    """Walks the network, chooses the precision and measures the dense network on the search split."""
+    """Walks the network, chooses the precision, by steps of ``batch`` images, and measures the dense network on the
+    search split."""
     try:
         network = copy.deepcopy(network)  # the user's own stays where and as it is
     except RuntimeError as error:  # of tensors that are computed from others, as the old weight norm keeps them
@@ -220,7 +218,7 @@ def make_subject(
     if flattened == "kernel":
         network = take_as_kernels(network, flattened_layers(network, spec, example)).eval()
         spec = walk(network, example, include, exclude)
-    chosen = Precision.parse(precision) if precision else probe(network, splits.train, task, device)
+    chosen = Precision.parse(precision) if precision else probe(network, splits.train, batch, task, device)
     outputs = predict(network, splits.search, precision=chosen, device=device)
     task.require(outputs, splits.search.targets)
     accuracy = task.score(outputs, splits.search.targets)
@@ -275,10 +273,10 @@ def check_dense(accuracy: float, classes: int | None, images: int, expected: flo
         )
 
 
-def probe(network: nn.Module, train: Examples, task: Task, device: torch.device) -> Precision:
+def probe(network: nn.Module, train: Examples, batch: int, task: Task, device: torch.device) -> Precision:
     """The precision that an earlier session found fastest here, or now finds: one machine shall not waver between two
     from one session to the next. With a loss of the user's own, which has no fingerprint, it is found anew."""
-    inputs, targets = next(train.batches(128, seed=0, device=device))
+    inputs, targets = next(train.batches(batch, seed=0, device=device))
     here = (str(device), processor_name(), torch.get_num_threads(), version("torch"))
     of = (weights_fingerprint(network), list(inputs.shape), here)
     path = cache_file("precision", of, ".txt")

@@ -30,6 +30,7 @@ from ..runner.running import conclude, prepare, run_session
 from ..runner.session import Session
 from ..runner.worker import Budget
 from ..study import changed_section, parse_study, reaching
+from ..study.ranges import default
 from ..subject.device import torch_device
 from ..subject.subject import Subject, make_subject
 from ..terminal.console import plain_console
@@ -241,6 +242,7 @@ def search(
             flattened=study.ranks.flattened,
             device=torch_device(device),
             precision=precision,
+            batch=default(study.training.batch),
             reestimate=study.data.reestimate,
         )
 

@@ -1,5 +1,7 @@
 """Ratios and what they allow to be spent."""
 
+import math
+
 import hypothesis.strategies as st
 import pytest
 from hypothesis import given
@@ -33,6 +35,15 @@ def test_a_ratio_taken_from_a_cost_gives_that_cost_back(synthetic, seed, data):
     choices = network_choices(network, "pivoted")
     least = sum(c.cost(c.cheapest) for c in choices)
     spent = data.draw(st.integers(least, network.params - network.fixed_params))
+    assert spendable(network, choices, network.params / (network.fixed_params + spent)) == spent
+
+
+@given(st.integers(10**6, 10**11), st.floats(1e-3, 1))
+def test_so_do_costs_of_large_networks(network_of, total, share):
+    channels = math.isqrt(total)
+    network = network_of([LayerSpec(name="layer", kind="linear", channels_out=channels, channels_in=channels)])
+    choices = network_choices(network, "pivoted")
+    spent = max(round(channels**2 * share), choices[0].cost(choices[0].cheapest))
     assert spendable(network, choices, network.params / (network.fixed_params + spent)) == spent
 
 

@@ -31,20 +31,20 @@ class Case:
     def bases(self) -> NestedBases:
         return nested_bases(self.spec, self.weight, self.sigma, self.gamma)
 
-    @property
-    def whole_sigma(self) -> Tensor | None:
-        return self.sigma.diag() if self.sigma is not None and self.sigma.ndim == 1 else self.sigma
-
     def distortion(self, kernel: Tensor) -> float:
         """‖Γ^½ (W − Ŵ) Σ^½‖² by its definition."""
         rest = (self.weight - kernel.reshape(self.weight.shape)).flatten(1)
-        right = rest if self.sigma is None else rest @ self.whole_sigma
-        left = rest if self.gamma is None else self.gamma @ rest
+        right = rest if self.sigma is None else rest @ whole(self.sigma)
+        left = rest if self.gamma is None else whole(self.gamma) @ rest
         return float((left * right).sum())
 
     def all_ranks(self) -> list[LayerRanks]:
         pairs = np.argwhere(legal_mask(self.spec)) + 1
         return [Svd(*map(int, p)) if len(p) == 1 else Tucker2(*map(int, p)) for p in pairs]
+
+
+def whole(covariance: Tensor) -> Tensor:
+    return covariance.diag() if covariance.ndim == 1 else covariance
 
 
 @st.composite
@@ -59,14 +59,12 @@ def cases(draw: st.DrawFn, covariances: bool = True, shapes: st.SearchStrategy =
         if not (covariances and draw(st.booleans())):
             return None
         few = random(draw(st.integers(1, 3 * n)), n) * torch.linspace(0.1, 3, n)
-        return shrink(few.T @ few / len(few), draw(st.sampled_from([0.0, 0.2])), ridge=1e-2)
+        made = shrink(few.T @ few / len(few), draw(st.sampled_from([0.0, 0.2])), ridge=1e-2)
+        return made.diagonal() if draw(st.booleans()) else made  # of a layer too wide for more
 
     size = kernel[0] * kernel[1]
     spec = LayerSpec(name="layer", kind="conv2d", channels_out=out, channels_in=in_, kernel=kernel)
-    sigma = covariance(in_ * size)
-    if sigma is not None and draw(st.booleans()):
-        sigma = sigma.diagonal()  # of a layer too wide for more
-    return Case(spec, random(out, in_, *kernel), sigma, covariance(out))
+    return Case(spec, random(out, in_, *kernel), covariance(in_ * size), covariance(out))
 
 
 @settings(max_examples=30, deadline=None)
@@ -150,9 +148,9 @@ def test_an_svd_is_the_best_of_its_rank(case: Case) -> None:
     """Eckart–Young in the metric of Γ and Σ: the distortion is the tail of the whitened singular values."""
 
     def root(covariance: Tensor | None, n: int) -> Tensor:
-        return torch.eye(n, dtype=torch.float64) if covariance is None else torch.linalg.cholesky(covariance)
+        return torch.eye(n, dtype=torch.float64) if covariance is None else torch.linalg.cholesky(whole(covariance))
 
-    gamma, sigma = root(case.gamma, case.spec.channels_out), root(case.whole_sigma, case.spec.channels_in)
+    gamma, sigma = root(case.gamma, case.spec.channels_out), root(case.sigma, case.spec.channels_in)
     tails = torch.linalg.svdvals(gamma.T @ case.weight.flatten(1) @ sigma).square().flip(0).cumsum(0).flip(0)
     expected = [*tails[1:].tolist(), 0.0]
     np.testing.assert_allclose(case.bases.table.distortion, expected, atol=1e-10 * case.bases.table.total)

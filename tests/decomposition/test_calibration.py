@@ -218,6 +218,29 @@ def test_very_wide_layers_keep_the_diagonal(monkeypatch: pytest.MonkeyPatch) -> 
         assert bases.table[Svd(rank)] == pytest.approx(same.table[Svd(rank)])
 
 
+def test_very_many_outputs_keep_the_diagonal(monkeypatch: pytest.MonkeyPatch) -> None:
+    network, spec = made(lambda: nn.Sequential(nn.Flatten(), nn.Linear(162, 5), nn.Linear(5, 120)))
+    whole = calibrate(network, spec, DATA, BOTH, images=40)
+    monkeypatch.setattr(calibration, "DIMENSIONS", 100)
+    found = calibrate(network, spec, DATA, BOTH, images=40)
+    torch.testing.assert_close(found.gradients["2"], whole.gradients["2"].diagonal(), rtol=1e-5, atol=1e-9)
+    assert found.gradients["1"].shape == (5, 5)
+    bases = network_bases(network, spec, found)["2"]
+    diagonal = {"2": found.gradients["2"].diag(), "1": found.gradients["1"]}
+    same = network_bases(network, spec, Covariances(found.patches, diagonal))["2"]
+    torch.testing.assert_close(bases.factors(Svd(3)).kernel(), same.factors(Svd(3)).kernel())
+    torch.testing.assert_close(bases.factors(Svd(5)).kernel().flatten(1), network[2].weight, rtol=1e-5, atol=1e-5)
+
+
+def test_a_diagonal_takes_rows_as_they_come(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Rows that waited until a product is worth its sum would hold as many as there are dimensions."""
+    monkeypatch.setattr(calibration, "DIMENSIONS", 10)
+    moment = calibration._Moment(11)
+    moment.add(torch.ones(3, 11))
+    assert not moment.waiting
+    assert moment.whole.tolist() == [3.0] * 11
+
+
 def test_a_diagonal_serves_a_convolution_too() -> None:
     spec = walk(nn.Sequential(nn.Conv2d(3, 4, 3)), torch.zeros(1, 3, 5, 5)).layers[0]
     weight, diagonal = torch.randn(4, 3, 3, 3), torch.rand(27) + 0.1
@@ -248,6 +271,22 @@ def test_layers_that_no_gradient_reaches_are_named() -> None:
     network, spec = made(Closed)
     with pytest.raises(NetworkError, match=r"cannot be taken.*ranks\.basis"):
         calibrate(network, spec, DATA, BOTH)
+
+
+def test_layers_that_no_image_reaches_are_named() -> None:
+    class Routed(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.often, self.seldom = nn.Linear(162, 3), nn.Linear(162, 3)
+
+        def forward(self, x: Tensor) -> Tensor:
+            often = self.often(x.flatten(1))
+            return often if len(x) > 1 else often + self.seldom(x.flatten(1))
+
+    network, spec = made(Routed)
+    assert "seldom" in spec.names  # the walk shows one image
+    with pytest.raises(NetworkError, match=r"'seldom': none of 40 training images.*ranks\.exclude"):
+        calibrate(network, spec, DATA, BOTH, images=40)
 
 
 def test_no_training_images_are_refused() -> None:

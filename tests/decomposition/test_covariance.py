@@ -2,7 +2,7 @@ import pytest
 import torch
 
 from ranksearch.decomposition import shrink
-from ranksearch.decomposition.covariance import channel_average, square_root
+from ranksearch.decomposition.covariance import channel_average, square_root, times
 from ranksearch.errors import RankError
 
 
@@ -36,9 +36,19 @@ def test_square_root_and_its_inverse() -> None:
     torch.testing.assert_close(root @ inverse, torch.eye(6, dtype=torch.float64))
 
 
-def test_square_root_refuses_a_singular_matrix() -> None:
+def test_square_root_of_a_diagonal() -> None:
+    diagonal = torch.tensor([4.0, 9.0], dtype=torch.float64)
+    for of_diagonal, of_matrix in zip(square_root(diagonal), square_root(diagonal.diag()), strict=True):
+        torch.testing.assert_close(of_diagonal.diag(), of_matrix)
+        matrix = torch.randn(2, 3, dtype=torch.float64)
+        torch.testing.assert_close(times(of_diagonal, matrix), times(of_matrix, matrix))
+    assert times(None, diagonal) is diagonal
+
+
+@pytest.mark.parametrize("covariance", [singular(6, seen=20, dead=1), torch.tensor([1.0, 0.0])])
+def test_square_root_refuses_a_singular_matrix(covariance: torch.Tensor) -> None:
     with pytest.raises(RankError, match="positive definite"):
-        square_root(singular(6, seen=20, dead=1))
+        square_root(covariance)
 
 
 def test_channel_average_runs_over_kernel_positions() -> None:

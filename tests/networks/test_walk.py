@@ -305,6 +305,19 @@ def test_a_layer_read_by_the_fast_path_of_a_transformer_stays_dense() -> None:
     network = nn.Sequential(nn.Linear(8, 8), nn.TransformerEncoderLayer(8, 2, 16, batch_first=True))
     spec = walk(network, torch.randn(1, 5, 8))
     assert spec.names == ("0",)
+    assert "set_fastpath_enabled(False)" in {left.name: left.reason for left in spec.left_dense}["1.linear1"]
     network.eval()
     x = torch.randn(2, 5, 8)
     torch.testing.assert_close(at_full_rank(network, spec, "pivoted")(x), network(x), rtol=1e-4, atol=1e-5)
+
+
+def test_without_the_fast_path_its_linear_layers_are_compressed(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As the reason says."""
+    monkeypatch.setattr("torch.backends.mha._is_fastpath_enabled", True)  # what is set is undone
+    network = nn.Sequential(nn.Linear(8, 8), nn.TransformerEncoderLayer(8, 2, 16, batch_first=True)).eval()
+    x = torch.randn(2, 5, 8)
+    expected = network(x)
+    torch.backends.mha.set_fastpath_enabled(False)
+    spec = walk(network, x)
+    assert {"1.linear1", "1.linear2"} <= set(spec.names)
+    torch.testing.assert_close(at_full_rank(network, spec, "pivoted")(x), expected, rtol=1e-4, atol=1e-5)

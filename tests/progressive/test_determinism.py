@@ -27,7 +27,7 @@ def test_draws_are_a_function_of_seed_and_step() -> None:
     with isolated_generators(CPU):
         for seed, step in [(0, 0), (0, 1), (1, 0), (2**31 - 1, 10**6), (0, 1)]:
             seed_generators(CPU, seed, step)
-            values = tuple(torch.rand(4).tolist())
+            values = (*torch.rand(4).tolist(), *np.random.rand(2), random.random())  # noqa: NPY002
             assert drawn.setdefault((seed, step), values) == values
     assert len(set(drawn.values())) == len(drawn) == 4
 

@@ -155,11 +155,26 @@ def test_it_computes_its_slice(
 
 def test_few_starts_are_kept(bases: Bases, network: nn.Module) -> None:
     layer = ElasticLayer.of(network.body, bases["body"])
-    for _ in range(2):
-        for rank in range(1, 9):
-            for other in range(1, 9):
-                layer.slice(Tucker2(rank, other))
-    assert len(layer._starts) == elastic.KEPT_STARTS
+    for rank in range(8, 0, -1):
+        for other in range(8, 0, -1):
+            layer.slice(Tucker2(rank, other))
+    held = sum(start.numel() for start in layer.starts.values())
+    assert held <= elastic.KEPT_STARTS * layer.shell.weight.numel()
+    assert Tucker2(1, 1) in layer.starts
+    assert Tucker2(8, 8) not in layer.starts
+
+
+def test_what_training_leaves_shares_the_bases_and_forgets_the_starts(bases: Bases, network: nn.Module) -> None:
+    made = make_elastic(network, bases)
+    layer = elastic_layers(made)["body"]
+    layer.slice(Tucker2(2, 2))
+    left = Elastic.of(made)
+    body = left.bases["body"]
+    assert isinstance(body, ElasticLayer)
+    assert body.bases is layer.bases
+    assert not body.starts
+    assert body is not layer
+    assert layer.starts
 
 
 def test_an_elastic_network_is_the_dense_one_until_it_is_sliced(network: nn.Module, bases: Bases) -> None:

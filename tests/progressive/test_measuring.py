@@ -133,6 +133,50 @@ def test_one_image_is_taken_as_two(images: int, train: Examples) -> None:
     assert torch.equal(found.running_var, pair.running_var)
 
 
+def test_large_images_go_through_in_smaller_batches(train: Examples, monkeypatch: pytest.MonkeyPatch) -> None:
+    sizes: list[int] = []
+    network = nn.Sequential(nn.BatchNorm2d(3), nn.Flatten(), nn.Linear(192, 4))
+    network[1].register_forward_hook(lambda module, inputs, outputs: sizes.append(len(outputs)))
+    monkeypatch.setattr("ranksearch.progressive.measuring.BATCH_NUMBERS", 20 * 192)
+    outputs = predict(network.eval(), train)
+    assert max(sizes) == 20
+    sizes.clear()
+    reestimate_batch_norm(network, train, 64)
+    assert sizes == [16] * 4
+    sizes.clear()
+    monkeypatch.setattr("ranksearch.progressive.measuring.BATCH_NUMBERS", 1)
+    reestimate_batch_norm(network, train, 7)
+    assert sizes == [2] * 3  # one image may have no variance
+    torch.testing.assert_close(predict(network, train), outputs)
+
+
+def test_statistics_that_are_not_estimated_stay(train: Examples) -> None:
+    class Frozen(nn.BatchNorm2d):
+        def train(self, mode: bool = True) -> "Frozen":
+            return super().train(False)
+
+    class Helped(nn.Module):
+        """Its second norm runs in training only."""
+
+        def __init__(self) -> None:
+            super().__init__()
+            self.frozen, self.helper, self.free = Frozen(3), nn.BatchNorm2d(3), nn.BatchNorm2d(3)
+
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            return self.free(self.helper(self.frozen(x)) if self.training else self.frozen(x))
+
+    network = Helped()
+    for norm in (network.frozen, network.helper, network.free):
+        norm.running_mean.fill_(5)
+        norm.num_batches_tracked.fill_(7)
+    found = reestimate_batch_norm(network.eval(), train, 32)
+    for norm in (found.frozen, found.helper):
+        assert norm.running_mean.tolist() == [5.0] * 3
+        assert norm.num_batches_tracked == 7
+    assert found.free.running_mean.tolist() != [5.0] * 3
+    assert found.free.num_batches_tracked == 1
+
+
 def test_a_single_training_image_is_refused(train: Examples) -> None:
     network = nn.Sequential(nn.Flatten(), nn.BatchNorm1d(192))
     with pytest.raises(DataError, match="at least 2 training images"):

@@ -132,7 +132,7 @@ def test_probe_avoids_a_layout_that_a_view_refuses() -> None:
 
 
 def test_probe_names_a_network_that_cannot_train() -> None:
-    with pytest.raises(NetworkError, match="cannot run a training step"):
+    with pytest.raises(NetworkError, match="cannot run a training step of 2 images"):
         probe_precision(nn.Linear(3, 2), torch.ones(2, 5), torch.zeros(2, dtype=torch.long))
 
 

@@ -89,7 +89,8 @@ def test_a_users_data_set_is_looked_at(network: nn.Module, asked: tuple[Teacher,
         shown = Shown(train, RECIPE, seed=0)
         for step, (inputs, _targets) in enumerate(train.batches(32, seed=0, steps=3)):
             with torch.no_grad():
-                assert torch.equal(shared.answer(inputs, shown.batch(step, inputs)), network(inputs))
+                answer = shared.answer(inputs, shown.run, shown.batch(step, inputs))
+                assert torch.equal(answer, network(inputs))
     assert len(sizes) == (6 if shaken else 3)
 
 
@@ -99,9 +100,17 @@ def test_no_more_is_kept_than_there_is_room_for(
     shared, sizes = asked
     monkeypatch.setattr(teacher, "ROOM", 3 * 8 * 4 * 4)  # three answers of 8 images, 4 classes, 4 bytes
     inputs = torch.randn(8, 3, 8, 8, generator=torch.Generator().manual_seed(0))
-    for batch in (0, 1, 2, 3, 3, 2, 1, 0, 3):  # 0 makes way for 3, then 1 for 0
-        shared.answer(inputs, batch)
-    assert len(sizes) == 5
+
+    def asked_for(run: str, *batches: int) -> int:
+        before = len(sizes)
+        for batch in batches:
+            assert shared.answer(inputs, run, batch).shape == (8, 4)
+        return len(sizes) - before
+
+    assert asked_for("long", 0, 1, 2, 3, 4) == 5
+    assert asked_for("long", 0, 1, 2, 3, 4) == 2  # its own do not make way: the next run would find none of them
+    assert asked_for("other", 0, 1) == 2
+    assert asked_for("other", 0, 1) == 0
+    assert asked_for("long", 0) == 1  # which made way for the other's
     monkeypatch.setattr(teacher, "ROOM", 1)
-    assert shared.answer(inputs, "large").shape == (8, 4)
-    assert shared.answer(inputs, "large") is shared.answer(inputs, "large")
+    assert asked_for("large", 0, 0) == 2

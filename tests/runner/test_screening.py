@@ -47,7 +47,9 @@ def timeless(session: Session) -> tuple[ScreenedCandidate, ...]:
 def test_a_quick_look_measures_what_a_trial_would_without_training(session: Session) -> None:
     subject = replace(session.subject, precision=FLOAT32)  # whatever the probe found: bfloat16 rounds the two apart
     (look,) = quick_looks(subject, session.bases, None, ["untrained"], 100).values()
-    quick = subject.quick(100)
+    few = subject.search_stage.sample(100)
+    splits = replace(subject.splits, search=few.measured)
+    quick = replace(subject, splits=splits, dense_outputs=few.dense_outputs, reestimate=100)
     for ratio in (1.7, 3.0, 6.0):
         configuration = session.variables.allocate(ratio, {}, {})
         slow = untrained(quick, session.bases, configuration, "pivoted")[1]

@@ -50,8 +50,11 @@ def test_a_sample_is_exact_in_size_and_knows_no_period(session: Session) -> None
 def test_devices() -> None:
     assert torch_device("cpu").type == "cpu"
     assert torch_device(None).type in ("cpu", "cuda", "mps")
-    with pytest.raises(StudyFileError, match="allowed: cpu, cuda, mps"):
-        torch_device("tpu")
+    for unknown in ("tpu", "cpu:x", ""):
+        with pytest.raises(StudyFileError, match="allowed: cpu, cuda, mps"):
+            torch_device(unknown)
+    with pytest.raises(StudyFileError, match="not on this machine"):
+        torch_device("cuda:97")
 
 
 def test_a_machine_is_probed_once_for_a_network(
@@ -60,7 +63,7 @@ def test_a_machine_is_probed_once_for_a_network(
     subject, found = session.subject, [Precision("bfloat16"), Precision()]
     monkeypatch.setenv("RANKSEARCH_CACHE", str(tmp_path))
     monkeypatch.setattr("ranksearch.subject.subject.probe_precision", lambda *of: found.pop())
-    given = (subject.network, subject.splits.train)
+    given = (subject.network, subject.splits.train, 16)
     assert probe(*given, CLASSIFICATION, subject.device) == Precision()
     assert probe(*given, CLASSIFICATION, subject.device) == Precision()
     assert probe(*given, Task.of(torch.nn.functional.l1_loss), subject.device) == Precision("bfloat16")
