@@ -2,6 +2,7 @@
 
 import logging
 import os
+import shlex
 import signal
 import sys
 import threading
@@ -43,6 +44,11 @@ def _study(path: Path, **search: Any) -> Any:
     return opened_file(path, search)
 
 
+def _study_alone(path: Path) -> Any:
+    """The study file for a verb that reads no storage, whose address may be known elsewhere only."""
+    return _study(path, storage="sqlite")
+
+
 @app.command()
 def init(
     output: Annotated[Path, typer.Option("--output", "-o", help="study file to write")] = Path("study.toml"),
@@ -55,7 +61,7 @@ def init(
     from .verbs.init import write_template
 
     write_template(output, model=model, data=data, weights=weights, force=force)
-    _console().print(f"{output} written; next: ranksearch layers {output}")
+    _console().print(f"{output} written; next: ranksearch layers {shlex.quote(str(output))}")
 
 
 @app.command()
@@ -63,7 +69,7 @@ def layers(study: StudyPath, device: Device = None) -> None:
     """List what will be compressed, legal ranks and dense cost; what stays dense, and why; the data's splits."""
     from .verbs.network_verbs import show_layers
 
-    show_layers(_study(study), device, _console())
+    show_layers(_study_alone(study), device, _console())
 
 
 @app.command()
@@ -88,7 +94,7 @@ def allocate(
     from .verbs.allocate import allocate_ranks
 
     allocate_ranks(
-        _study(study), ratio, _console(), allocator=allocator, budget=budget, candidates=search, output=output,
+        _study_alone(study), ratio, _console(), allocator=allocator, budget=budget, candidates=search, output=output,
         device=device,
     )  # fmt: skip
 
@@ -288,7 +294,13 @@ def evaluate(
     if cpus:
         use_cores(cpus)
     evaluate_file(
-        _study(study), file, device=device, batches=batch or (1, 64), trust=trust, layers=layers, console=_console()
+        _study_alone(study),
+        file,
+        device=device,
+        batches=batch or (1, 64),
+        trust=trust,
+        layers=layers,
+        console=_console(),
     )
 
 
@@ -303,8 +315,8 @@ def _in_one_line(error: Exception) -> str | None:
     """An error of ours, or of a file; None for one that wants its traceback."""
     if isinstance(error, RanksearchError):
         return str(error)
-    if isinstance(error, OSError) and error.filename is not None:  # a folder in the way, no permission, a full disk
-        return f"{error.filename}: {error.strerror}"
+    if isinstance(error, OSError) and error.strerror:  # a folder in the way, no permission, a full disk
+        return f"{error.filename}: {error.strerror}" if error.filename is not None else error.strerror
     return None
 
 

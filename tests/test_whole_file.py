@@ -51,3 +51,12 @@ def test_processes_write_parts_of_their_own(tmp_path: Path) -> None:
         subprocess.run([sys.executable, "-c", other], cwd=tmp_path, check=True)
         assert (tmp_path / "a.txt").read_text() == "theirs"
     assert (tmp_path / "a.txt").read_text() == "ours"
+
+
+def test_who_may_read_other_files_may_read_this(tmp_path: Path) -> None:
+    """Some writers make theirs readable by their user alone; a shared folder's other users need it."""
+    with whole_file(tmp_path / "a.txt") as part:
+        part.touch()
+        part.chmod(0o600)
+    (tmp_path / "b.txt").touch()
+    assert (tmp_path / "a.txt").stat().st_mode == (tmp_path / "b.txt").stat().st_mode

@@ -12,7 +12,7 @@ from optuna.artifacts import Boto3ArtifactStore
 from optuna.artifacts.exceptions import ArtifactNotFound
 
 from ..errors import StorageError, StudyFileError, WeightsError, describe
-from ..study import StudyFile
+from ..study import StudyFile, sqlite_file
 from ..subject.cache import cache_folder
 from ..whole_file import whole_file
 
@@ -32,19 +32,21 @@ class Artifacts:
     prefix: str = ""
 
     @classmethod
-    def of(cls, study: StudyFile) -> "Artifacts":
+    def of(cls, study: StudyFile, id: str) -> "Artifacts":
         """Where ``search.artifacts`` says; else a folder beside the SQLite file, or beside the study file.
+
+        Args:
+            id: of the study (:attr:`StudyRecord.id`): there may be others of its name, in other databases.
 
         Raises:
             StudyFileError: S3 without its client, or without a bucket.
         """
         place = study.search.artifacts
         if place is None:
-            scheme, _, file = study.storage_url.partition(":///")
-            beside = Path(file) if scheme == "sqlite" else study.folder / f"{study.name}.db"
-            return cls(beside.with_name(f"{study.name}.networks"))  # a database may hold several studies
+            file = sqlite_file(study.storage_url)
+            return cls((file.parent if file else study.folder) / f"{study.name}.networks" / id)
         if "://" not in place:
-            return cls(study.resolve(place) / study.name)
+            return cls(study.resolve(place) / study.name / id)
         url = urlsplit(place)
         if url.scheme != "s3" or not url.netloc:
             raise StudyFileError(f"search.artifacts = {place!r} must be a folder or s3://BUCKET/PREFIX")
@@ -54,9 +56,9 @@ class Artifacts:
             raise StudyFileError(
                 f'search.artifacts = {place!r} needs a client that is not installed: pip install "ranksearch[s3]"'
             ) from None
-        prefix = "/".join(part for part in (url.path.strip("/"), study.name) if part)
+        prefix = "/".join(part for part in (url.path.strip("/"), study.name, id) if part)
         copies = hashlib.sha256(place.encode()).hexdigest()[:16]
-        return cls(cache_folder() / "artifacts" / copies / study.name, remote, f"{prefix}/")
+        return cls(cache_folder() / "artifacts" / copies / study.name / id, remote, f"{prefix}/")
 
     def __str__(self) -> str:
         return f"s3://{self.remote.bucket}/{self.prefix}" if self.remote else str(self.folder)
@@ -100,9 +102,15 @@ class Artifacts:
             return here
         remedy = "set search.artifacts to a folder or an s3:// bucket that every machine of the study reaches"
         if (path := self.get(name)) is None:
-            raise WeightsError(f"{here}: {what} is not in {self}, made elsewhere; {remedy}")
+            raise WeightsError(
+                f"{here}: {what} is not in {self}: deleted, or made on another machine. Put it back; or {remedy}; or "
+                "give the study a new name"
+            )
         if (found := file_digest(path)) != digest:
-            raise WeightsError(f"{path}: not {what} (digest {found}, booked {digest}); delete it, or {remedy}")
+            raise WeightsError(
+                f"{path}: not {what}, or damaged (digest {found}, booked {digest}). Put it back; or {remedy}; or give "
+                "the study a new name"
+            )
         return path
 
     def remove(self, name: str) -> None:

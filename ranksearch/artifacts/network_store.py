@@ -49,13 +49,14 @@ class NetworkStore:
         """The checkpoint of trial ``number``.
 
         Raises:
-            SelectionError: the trial's weights were not kept, since it is not on the front.
+            SelectionError: the trial's weights were not kept, since it is not on the front; or they are gone.
         """
         path = self.artifacts.get(_name(ranks.key))
         if path is None:
             raise SelectionError(
-                f"trial {number}: its weights were not kept in {self.artifacts} (only the front's are); export its "
-                "ranks and train them with `ranksearch finetune`"
+                f"trial {number}: its weights are not in {self.artifacts}: only the front's are kept, on the machine "
+                "that measured them unless search.artifacts is shared; export its ranks and train them with "
+                "`ranksearch finetune`"
             )
         return path
 

@@ -9,7 +9,6 @@ import pandas as pd
 
 from ..layers import NetworkSpec
 from ..layers.configuration import as_tuple
-from ..pareto import non_dominated
 from ..records import CHEAP_STAGES, DecaySchedule, Recipe, Room, StudyHistory, Trial, TrialRecord
 
 #: columns that do not depend on the study, with their types; accuracy is a fraction, times are UTC.
@@ -64,8 +63,7 @@ def trial_table(history: StudyHistory, room: Room = "trials") -> pd.DataFrame:
     ok = (table["failure"] == "") & (table["stopped"] == "")
     for objective, floor in study.floors.items():
         ok &= table[objective] >= floor
-    table["on_front"] = False
-    table.loc[ok, "on_front"] = non_dominated(table.loc[ok, list(study.objectives)].to_numpy(float))
+    table["on_front"] = table["number"].isin([t.number for t in history.front(room)])
     table["hypervolume"] = study.box.hypervolume_history(table["accuracy"].where(ok, 0), table["compression_ratio"])
     table["seconds_total"] = table["seconds"].cumsum()
     table["images_total"] = table["images"].cumsum()

@@ -7,11 +7,10 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-import sqlalchemy
 from rich.console import Console
 
 from ..errors import RanksearchError, StorageError, describe
-from ..study import StudyFile, opened_file
+from ..study import StudyFile, opened_file, sqlite_file
 from .placement import GRACE, LauncherError, Left, Placement, Polled, Start
 from .ray_cluster import connected, listed, nodes, room
 
@@ -95,7 +94,7 @@ def work_in_slot(path: str, url: str, overrides: Mapping[str, Any], cpus: int, u
 
 
 def _is_sqlite(study: StudyFile) -> bool:
-    return sqlalchemy.make_url(study.storage_url).get_backend_name() == "sqlite"
+    return sqlite_file(study.storage_url) is not None
 
 
 def _strategy(ray: Any, study: StudyFile) -> Any:

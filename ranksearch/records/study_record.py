@@ -32,9 +32,11 @@ class StudyRecord(msgspec.Struct, frozen=True, kw_only=True):
     """What was fixed when the study was made.
 
     Attributes:
+        id: tells it from a study of the same name in another database, or of another day; its files lie under it.
         settings: the study file as read, every default written out (nested plain values, no secrets).
         fingerprint: digests by what they cover; two studies compare only where all agree.
         dense_outputs: of the dense network on the first search images, flattened: equal weights may compute otherwise.
+        dense_loss: the task's loss of them.
         dense: the dense network on the search split.
         ratio, accuracy_floor: the box.
         floors: what a network must reach beside, by objective, to be on the front.
@@ -45,6 +47,7 @@ class StudyRecord(msgspec.Struct, frozen=True, kw_only=True):
     """
 
     name: str
+    id: str = ""
     network: NetworkSpec
     form: Form
     objectives: tuple[str, ...]
@@ -55,6 +58,7 @@ class StudyRecord(msgspec.Struct, frozen=True, kw_only=True):
     settings: dict[str, Any]
     fingerprint: dict[str, str]
     dense_outputs: tuple[float, ...] = ()
+    dense_loss: float | None = None
     bases: str = ""
     splits: dict[str, int]
     protocol: tuple[str, ...]

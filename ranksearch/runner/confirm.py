@@ -1,16 +1,16 @@
 """Confirmation: the front trained and measured again with further seeds, for it was chosen from noisy measurements."""
 
-import time
 from collections.abc import Iterator
 from itertools import count
 
 from rich.console import Console
 
+from ..errors import describe
 from ..records import StudyHistory, TrialRecord, trial_seed
 from ..subject.trial import Plan, run_trial
 from ..terminal.progress import Pace, display
 from .session import Session
-from .worker import Budget
+from .worker import TRANSIENT
 
 
 def further_seeds(study_seed: int, record: TrialRecord) -> Iterator[int]:
@@ -35,23 +35,20 @@ def left_over(history: StudyHistory, study_seed: int, seeds: int) -> list[Plan]:
     return [plan for plan in confirmations(history, study_seed, seeds) if (plan.key, plan.seed) not in done]
 
 
-def confirm(session: Session, seeds: int, budget: Budget, console: Console) -> str:
-    """Trains and measures every point of the front with ``seeds`` further seeds, as far as time allows.
-
-    Returns:
-        Why it ended, if early.
-    """
+def confirm(session: Session, seeds: int, console: Console) -> None:
+    """Trains and measures every point of the front with ``seeds`` further seeds; what fails is told, and left."""
     history = session.ledger.history()
     todo, before = left_over(history, session.study.search.seed, seeds), len(history.confirmations)
     with display(console, confirmations=Pace(before + len(todo), before)) as shows:
-        for done, plan in enumerate(todo):
-            if time.monotonic() >= budget.deadline:
-                return f"the time is over, {len(todo) - done} confirmations are left"
+        for plan in todo:
             network, bases = session.start(plan.recipe.init)
-            _, record = run_trial(
-                session.subject, bases, plan, session.form, network=network, on_step=shows.step, timed=session.timed
-            )
+            try:
+                _, record = run_trial(
+                    session.subject, bases, plan, session.form, network=network, on_step=shows.step, timed=session.timed
+                )
+            except TRANSIENT as error:
+                console.print(f"{plan.origin}, seed {plan.seed}: not confirmed: {describe(error)}", soft_wrap=True)
+                continue
             session.ledger.add("confirmations", record)
             history = session.ledger.history()
             shows.finished(history, record, history.confirmations[-1].number, "confirmations")
-    return ""

@@ -4,6 +4,7 @@ Selection is over: training uses train + search, as the literature does, and the
 once per finished run. Never a best epoch: the last one counts. Each run is a job that any worker may take.
 """
 
+import logging
 import shutil
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
@@ -21,6 +22,8 @@ from ..whole_file import whole_file
 from .finalist import network_name
 from .session import Session
 from .worker import Budget, RepeatedFailureError, run_queue
+
+log = logging.getLogger(__name__)
 
 
 def plans(
@@ -103,7 +106,11 @@ def finetune(
             )
         records.append(found.record)
         path = folder / network_name(plan)
-        if ranks is not None and (stored := session.artifacts.get(network_name(plan))):
+        if ranks is None:
+            continue
+        if stored := session.artifacts.get(network_name(plan)):
             with whole_file(path) as part:  # a file of that name may be of another network of equal ranks
                 shutil.copyfile(stored, part)
+        else:
+            log.warning("%s: not in %s: deleted, or trained on another machine", path.name, session.artifacts)
     return records

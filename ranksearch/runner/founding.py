@@ -43,7 +43,8 @@ def join_study(
     """
     ledger = Ledger(open_storage(study.storage_url), study.name)
 
-    def found() -> Session:
+    def found() -> Session | None:
+        ledger.require_free()
         session = open_session(study, device=device, subject=subject, ledger=ledger)
         introduce(session, console)
         console.print(layers_table(session.subject.spec, session.form))
@@ -53,7 +54,7 @@ def join_study(
         record = found_study(session, lambda point: console.print(closed_form_line(point)))
         for sentence in record.protocol:
             console.print(f"  {sentence}", soft_wrap=True)
-        return session
+        return session if record.id == session.id else None
 
     def waits() -> None:
         console.print(f"{study.name}: waiting for the process that makes the study")
@@ -92,6 +93,7 @@ def found_study(session: Session, on_point: Callable[[ClosedFormPoint], None] | 
     study, subject = session.study, session.subject
     record = StudyRecord(
         name=study.name,
+        id=session.id,
         network=subject.spec,
         form=study.ranks.form,
         objectives=study.search.objectives,
@@ -102,6 +104,7 @@ def found_study(session: Session, on_point: Callable[[ClosedFormPoint], None] | 
         settings=settings(study),
         fingerprint=session.fingerprint,
         dense_outputs=subject.sample_outputs,
+        dense_loss=subject.sample_loss,
         bases=store_bases(session.bases, session.artifacts),
         splits={
             "train": len(subject.splits.train),

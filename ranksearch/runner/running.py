@@ -38,10 +38,9 @@ def prepare(session: Session, budget: Budget, console: Console, workers: int = 1
     screen_stage(session, console, workers)
 
 
-def conclude(session: Session, budget: Budget, console: Console, seeds: int = 0) -> StudyHistory:
-    """The front confirmed, where that was asked for, and the last line."""
-    if seeds and (ended := confirm(session, seeds, budget, console)):
-        console.print(f"stopped: {ended}", soft_wrap=True)
+def conclude(session: Session, console: Console, seeds: int = 0) -> StudyHistory:
+    """The front confirmed, where that was asked for, however long it takes, and the last line."""
+    confirm(session, seeds, console)
     history = session.ledger.history()
     console.print(f"{session.study.name}: {summary(history)}", soft_wrap=True)
     return history
@@ -51,7 +50,11 @@ def run_session(
     session: Session, budget: Budget, console: Console, queues: Sequence[Room] = ("baselines",)
 ) -> None:  # fmt: skip
     """What one worker does: trials, then what is queued; says why each ended, if early."""
-    with display(console, trials=Pace(budget.trials, session.ledger.counts().finished)) as shows:
+    paces = {"trials": Pace(budget.trials, session.ledger.counts().finished)}
+    if budget.limited:
+        baselines = session.ledger.counts("baselines")
+        paces["baselines"] = Pace(baselines.claimed, baselines.finished)
+    with display(console, **paces) as shows:
         ended = [search_trials(session, budget, shows)]
     for room in queues:
         counts = session.ledger.counts(room)

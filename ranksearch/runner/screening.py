@@ -114,7 +114,9 @@ def spread(candidates: Sequence[ScreenedCandidate], number: int) -> list[Screene
 
 def _unqueued(session: Session, candidates: Sequence[ScreenedCandidate]) -> list[ScreenedCandidate]:
     """Without those that are trials already: the closed form's, an older study's front."""
-    queued = {session.variables.decode_ranks(values).digest for values in session.ledger.queued()}
+    variables = session.variables
+    whole = [v for v in session.ledger.queued() if v.keys() >= variables.rank_space().keys()]  # not cut short in asking
+    queued = {variables.decode_ranks(values).digest for values in whole}
     return [c for c in candidates if c.configuration.digest not in queued]
 
 

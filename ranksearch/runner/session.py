@@ -1,5 +1,6 @@
 """One process's hold on a study: its subject, error tables, variables and books."""
 
+import secrets
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -33,6 +34,7 @@ class Session:
     """What a process needs to work on a study.
 
     Attributes:
+        id: of the study; a new one where it is to be made.
         subject: the dense network and its data on this machine.
         bases: nested bases by layer.
         variables: of the search, with their decoding.
@@ -42,6 +44,7 @@ class Session:
     """
 
     study: StudyFile
+    id: str
     subject: Subject
     bases: Mapping[str, NestedBases]
     variables: Variables
@@ -153,8 +156,9 @@ def open_session(
         StorageError: the storage cannot be reached.
     """
     ledger = ledger or Ledger(open_storage(study.storage_url), study.name)
-    artifacts = Artifacts.of(study)
     earlier, now = ledger.record if ledger.exists else None, settings(study)
+    id = earlier.id if earlier else secrets.token_hex(4)
+    artifacts = Artifacts.of(study, id)
     unheld = set() if earlier is None or ledger.has_elastic else {"elastic"}  # nothing came of it yet
     before = dict(earlier.settings) | {part: now[part] for part in unheld} if earlier else {}
     if earlier:  # a changed setting is told by its name, before it leads to layers that the study has no bases of
@@ -167,7 +171,7 @@ def open_session(
     tables = {name: b.table for name, b in bases.items()}
     allocate = RateDistortion(made.spec, tables, ranks.form, ranks.multiple_of, DISTORTIONS[ranks.distortion])
     variables = Variables(study, made.spec, allocate, len(made.splits.train))
-    session = Session(study, made, bases, variables, ledger, artifacts, NetworkStore(artifacts))
+    session = Session(study, id, made, bases, variables, ledger, artifacts, NetworkStore(artifacts))
     if earlier:
         found = session.fingerprint
         unheld |= set() if earlier.splits["test"] else {"test"}  # no trial has seen it: it may come later
@@ -216,11 +220,13 @@ def require_attainable(study: StudyFile, subject: Subject) -> None:
 
 def require_same_network(earlier: StudyRecord, subject: Subject) -> None:
     """Raises :class:`StudyChangedError` where the dense network has its old weights but computes something else,
-    or is judged by another metric."""
+    or is judged by another loss or metric."""
     if not same_outputs(earlier.dense_outputs, subject.sample_outputs):
         changed = "the dense network has its old weights but other outputs"
     elif abs(earlier.dense.accuracy - subject.dense.accuracy) > 0.01:  # other hardware rounds a few images otherwise
         changed = f"the dense score was {earlier.dense.accuracy:.4f} and is {subject.dense.accuracy:.4f}"
+    elif earlier.dense_loss is not None and not same_outputs([earlier.dense_loss], [subject.sample_loss]):
+        changed = f"the dense network's loss was {earlier.dense_loss:.4g} and is {subject.sample_loss:.4g}"
     else:
         return
     raise StudyChangedError(

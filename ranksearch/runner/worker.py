@@ -24,6 +24,7 @@ COPIES_IN_A_ROW = 5  # after so many known configurations the next one is drawn 
 EXHAUSTED = 50  # known configurations in a row after which the space counts as exhausted
 DEAR = 0.05  # share of a worker's time beyond which its sampler is too dear
 SAMPLE = 10  # trials after which that is judged
+TO_A_BASELINE = 3  # trials, where the time is limited
 FAILURES_IN_A_ROW = 3  # after so many a worker stops: the fault is hardly the configurations'
 
 #: what may go wrong in one trial (out of memory, a full disk, a metric that is no number) and not in the next
@@ -40,6 +41,11 @@ class Budget:
 
     trials: int
     deadline: float = float("inf")
+
+    @property
+    def limited(self) -> bool:
+        """Whether there is a time."""
+        return self.deadline < float("inf")
 
     @classmethod
     def of(cls, search: SearchSection) -> "Budget":
@@ -88,7 +94,8 @@ class Asking:
 
 
 def search_trials(session: Session, budget: Budget, display: Display) -> str:
-    """Runs trials of the search until the budget is met.
+    """Runs trials of the search until the budget is met; where the time is limited, a waiting baseline after every
+    :data:`TO_A_BASELINE`, which would have their turn never else.
 
     Returns:
         Why it ended, for the reader; empty where the budget of trials was met.
@@ -97,6 +104,7 @@ def search_trials(session: Session, budget: Budget, display: Display) -> str:
         RepeatedFailureError: :data:`FAILURES_IN_A_ROW` failed.
     """
     ledger, copies, failures, asking = session.ledger, 0, 0, Asking(session.study.search.sampler)
+    since_baseline = 0
     while True:
         obey()
         ledger.reap(["trials"])
@@ -108,6 +116,11 @@ def search_trials(session: Session, budget: Budget, display: Display) -> str:
         if counts.claimed - counts.waiting >= budget.trials:
             time.sleep(IDLE)  # others are at the last trials; should one be lost, it comes back to the queue
             continue
+        if budget.limited and since_baseline >= TO_A_BASELINE and ledger.counts("baselines").waiting:
+            since_baseline = 0
+            failures = _in_a_row(failures, _run_one(session, None, display, "baselines"))
+            continue
+        since_baseline += 1
         name = session.study.search.sampler if copies < COPIES_IN_A_ROW else "random"
         proposer = sampler(name, session.study.search.seed, session.study.search.population)
         outcome = _run_one(session, proposer, display, "trials")

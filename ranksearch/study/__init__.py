@@ -28,7 +28,7 @@ from .sections import (
 )
 from .shared_storage import SharedStorage
 from .stage_sections import ElasticSection, ScreenSection
-from .storage import open_storage, reaching, storage_url
+from .storage import open_storage, reaching, sqlite_file, storage_url
 from .template import template
 from .variables import Variables, training_of
 
@@ -74,6 +74,7 @@ __all__ = [
     "run_one",
     "sampler",
     "settings",
+    "sqlite_file",
     "storage_url",
     "template",
     "training_of",

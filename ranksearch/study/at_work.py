@@ -8,19 +8,21 @@ from optuna.trial import TrialState
 
 from ..records import Room
 from .abandoned import Worker, worker_of
+from .once import Stage
 from .shared_storage import SharedStorage
 
 
 class AtWork(msgspec.Struct, frozen=True):
-    """A running trial.
+    """A running trial, or what one process does for all.
 
     Attributes:
+        what: its room, or stage.
         worker: the process that runs it; None where it has not said so yet.
         seconds: since the trial began.
         silent: seconds since its last heartbeat, by the database's clock; None before the first.
     """
 
-    room: Room
+    what: Room | Stage
     number: int
     worker: Worker | None
     seconds: float
@@ -32,12 +34,12 @@ class AtWork(msgspec.Struct, frozen=True):
         return self.worker is not None and self.worker.gone
 
 
-def at_work(storage: SharedStorage, study: optuna.Study, room: Room) -> list[AtWork]:
-    """The running trials of a room, by number."""
+def at_work(storage: SharedStorage, study: optuna.Study, what: Room | Stage) -> list[AtWork]:
+    """The running trials of a room or stage, by number."""
     silent, now = storage.silence(study._study_id), datetime.now()
     return [
         AtWork(
-            room,
+            what,
             trial.number,
             worker_of(trial),
             max(0.0, (now - (trial.datetime_start or now)).total_seconds()),

@@ -13,7 +13,7 @@ class Counts(msgspec.Struct, frozen=True):
     Attributes:
         finished: with a measurement of their own, also of those that were ``stopped`` early: both use up a budget.
         copies: finished without measuring anything of their own.
-        failed: without a result; also those that had nothing to do.
+        failed: without a result, and not queued again as another.
     """
 
     finished: int
@@ -29,11 +29,12 @@ class Counts(msgspec.Struct, frozen=True):
         copies = sum(
             t.state == TrialState.COMPLETE and t.user_attrs.get("record", {}).get("copy_of") is not None for t in trials
         )
+        again = {t.user_attrs.get("retry_of") for t in trials}
         stopped = sum(t.state == TrialState.PRUNED and "record" in t.user_attrs for t in trials)
         return cls(
             finished=number[TrialState.COMPLETE] - copies + stopped,
             copies=copies,
-            failed=number[TrialState.FAIL] + number[TrialState.PRUNED] - stopped,
+            failed=sum(t.state == TrialState.FAIL and t.number not in again for t in trials),
             running=number[TrialState.RUNNING],
             waiting=number[TrialState.WAITING],
             stopped=stopped,

@@ -5,7 +5,7 @@ import warnings
 from collections.abc import Callable, Iterable, Mapping
 from functools import cached_property
 from itertools import islice
-from typing import Any, Literal, TypeVar
+from typing import Any, TypeVar, get_args
 
 import msgspec
 import optuna
@@ -19,7 +19,7 @@ from ..records import ElasticRecord, Room, StudyHistory, StudyRecord, Trial, Tri
 from . import abandoned
 from .at_work import AtWork, at_work
 from .counts import Counts
-from .once import once
+from .once import Stage, once
 from .one_trial import Stopped
 from .planned import Planned, origin_of
 from .printable import printable
@@ -37,7 +37,6 @@ ROOMS: dict[Room, str] = {
 
 QUEUES: tuple[Room, ...] = ("trials", "baselines", "finalists")  # rooms that workers take trials from
 
-Stage = Literal["founding", "queueing", "elastic", "screening"]  # what one process does for all
 T = TypeVar("T")
 
 
@@ -139,15 +138,13 @@ class Ledger:
 
         Returns:
             Whether this process made it; where not, :attr:`record` is another's.
+
+        Raises:
+            StudyFileError: as :meth:`require_free`.
         """
         if self.exists:
             return False
-        left = [str(room) for room in ROOMS if room != "trials" and self._trials(room)]
-        if left := left + (["the screen"] if self.screen.exists else []):
-            raise StudyFileError(
-                f"the storage has {' and '.join(left)} of a study {self.name!r} that was deleted, maybe of another "
-                "network: give this one a new name, or delete those, too"
-            )
+        self.require_free()
         for room in ROOMS:
             study = self._create(room, record)
             with warnings.catch_warnings():
@@ -157,6 +154,19 @@ class Ledger:
         fill(self)
         self.study().set_user_attr("ready", True)
         return True
+
+    def require_free(self) -> None:
+        """Raises :class:`StudyFileError` where the name, of a study that is not made yet, is taken."""
+        if "record" not in self._attributes and self._trials("trials"):
+            raise StudyFileError(
+                f"the storage has an Optuna study {self.name!r} that ranksearch did not make: give this one a new name"
+            )
+        left = [str(room) for room in ROOMS if room != "trials" and self._trials(room)]
+        if left := left + (["the screen"] if self.screen.exists else []):
+            raise StudyFileError(
+                f"the storage has {' and '.join(left)} of a study {self.name!r} that was deleted, maybe of another "
+                "network: give this one a new name, or delete those, too"
+            )
 
     def _create(self, room: Room, record: StudyRecord) -> optuna.Study:
         return optuna.create_study(
@@ -246,6 +256,13 @@ class Ledger:
     def at_work(self) -> list[AtWork]:
         """The running trials of the rooms that have a queue, with their workers."""
         return [one for room in QUEUES for one in at_work(self.storage, self.study(room), room)]
+
+    def stages_at_work(self) -> list[AtWork]:
+        """What one process does for all at this moment; before the study is made, too."""
+        names: dict[Stage, str] = {stage: f"{self.name}/{stage}" for stage in get_args(Stage)}
+        there = set(optuna.get_all_study_names(self._cached))
+        studies = {s: optuna.load_study(study_name=n, storage=self._cached) for s, n in names.items() if n in there}
+        return [one for stage, study in studies.items() for one in at_work(self.storage, study, stage)]
 
     def queued(self) -> list[Mapping[str, Any]]:
         """The values of all variables of the search's trials that were queued rather than proposed by its sampler."""

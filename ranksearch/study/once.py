@@ -3,7 +3,7 @@
 import random
 import time
 from collections.abc import Callable
-from typing import TypeVar
+from typing import Literal, TypeVar
 
 import optuna
 from optuna.trial import TrialState
@@ -11,6 +11,7 @@ from optuna.trial import TrialState
 from .abandoned import reap
 from .one_trial import run_one
 
+Stage = Literal["founding", "queueing", "elastic", "screening"]
 LOOK = 0.5  # seconds between two looks of a process that waits
 
 T = TypeVar("T")

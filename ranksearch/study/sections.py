@@ -208,7 +208,8 @@ class TrainingSection(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class SearchSection(msgspec.Struct, frozen=True, kw_only=True):
-    """``[search]``: until ``trials`` are finished or ``minutes`` are over; both may be changed on resuming.
+    """``[search]``: until ``trials`` are finished or ``minutes`` are over, counted anew by each command, without what
+    ``--confirm`` takes; both may be changed on resuming.
 
     Attributes:
         population: individuals of a generation of nsga2 and nsga3.

@@ -30,6 +30,9 @@ DRIVERS: dict[str, tuple[str, str]] = {
 }
 
 
+#: what SQLite says where the same command would fail again: no such folder, or one that may not be written
+BEYOND_WAITING = ("unable to open database file", "attempt to write a readonly database")
+
 #: how each driver notices a server that no longer answers, dropped packets included, within about a minute
 CONNECTIONS: dict[str, dict[str, Any]] = {
     "postgresql+psycopg": {
@@ -57,7 +60,7 @@ def storage_url(storage: str, folder: Path, name: str) -> str:
         StudyFileError: no URL, or another kind of database.
     """
     if storage == "sqlite":
-        return f"sqlite:///{(folder / name).resolve()}.db"
+        return _sqlite(folder / f"{name}.db")
     try:
         url = sqlalchemy.make_url(storage)
     except (sql_errors.ArgumentError, ValueError):  # the latter: a port that is no number
@@ -71,10 +74,21 @@ def storage_url(storage: str, folder: Path, name: str) -> str:
     if scheme == "sqlite":
         if url.database in (None, "", ":memory:"):
             raise StudyFileError(f"search.storage = {storage!r} must name a file: a study is resumed from it")
-        return f"sqlite:///{(folder / str(url.database)).resolve()}"
+        return _sqlite(folder / str(url.database))
     return url.set(drivername=f"{scheme}+{driver}" if driver else DRIVERS[scheme][0]).render_as_string(
         hide_password=False
     )
+
+
+def sqlite_file(url: str) -> Path | None:
+    """The file behind a URL from :func:`storage_url`; None of a server."""
+    parsed = sqlalchemy.make_url(url)
+    return Path(str(parsed.database)) if parsed.get_backend_name() == "sqlite" else None
+
+
+def _sqlite(file: Path) -> str:
+    """Whatever the path holds: ``%`` and ``?`` have meanings in a URL."""
+    return sqlalchemy.URL.create("sqlite", database=str(file.resolve())).render_as_string()
 
 
 class _WriteAheadConnection(sqlite3.Connection):
@@ -98,8 +112,7 @@ def open_storage(url: str, *, create: bool = True) -> SharedStorage:
         StudyFileError: a missing driver, no study there yet, a file that is no database, or one on a network.
     """
     parsed = sqlalchemy.make_url(url)
-    if parsed.get_backend_name() == "sqlite":
-        file = Path(str(parsed.database))
+    if file := sqlite_file(url):
         if network := network_file_system(file):
             raise StudyFileError(
                 f"{file}: SQLite's locks do not hold across machines on {network}; let search.storage name a server, "
@@ -179,6 +192,8 @@ def reaching(url: str) -> Iterator[None]:
         found = error.__cause__ if isinstance(error, StorageInternalError) and error.__cause__ else error
         reason = str(getattr(found, "orig", None) or found).strip().splitlines()[0]
         reason = without_secrets(reason, url)
+        if any(words in reason for words in BEYOND_WAITING):
+            raise StudyFileError(f"storage {shown}: {reason}; is its folder there, and may it be written?") from None
         if isinstance(found, sql_errors.DatabaseError) and not isinstance(
             found, (sql_errors.OperationalError, sql_errors.InternalError)
         ):

@@ -27,6 +27,7 @@ from ..networks import (
     weights_fingerprint,
 )
 from ..progressive import CLASSIFICATION, Precision, Task, Teacher, judged, predict, probe_precision
+from ..progressive.determinism import isolated_generators, seed_generators
 from ..progressive.precision import FLOAT32
 from ..records import Machine, Measurement
 from ..study import StudyFile
@@ -88,6 +89,7 @@ class Subject:
         reestimate: training images for batch-norm statistics while searching.
         sample_outputs: some of the dense network's outputs on a few search images, float32: what tells two networks
             of equal weights apart.
+        sample_loss: the task's loss on those images: what tells two losses apart.
     """
 
     network: nn.Module
@@ -101,6 +103,7 @@ class Subject:
     weights: str
     reestimate: int
     sample_outputs: tuple[float, ...]
+    sample_loss: float
 
     @property
     def machine(self) -> Machine:
@@ -222,7 +225,12 @@ def make_subject(
     outputs = predict(network, splits.search, precision=chosen, device=device)
     task.require(outputs, splits.search.targets)
     accuracy = task.score(outputs, splits.search.targets)
-    sample = predict(network, splits.search.first(SAMPLED), device=device)
+    sampled = splits.search.first(SAMPLED)
+    sample = predict(network, sampled, device=device)
+    with isolated_generators(device), torch.no_grad():
+        seed_generators(device, 0, 0)
+        targets = next(sampled.batches(len(sampled), device=device))[1]
+        sample_loss = float(task.loss(sample.to(device), targets))
     if check:
         counted = task.score is CLASSIFICATION.score  # of the user's own metric, nobody knows what chance is
         check_dense(accuracy, splits.classes if counted else None, len(splits.search), expect_accuracy)
@@ -238,6 +246,7 @@ def make_subject(
         weights=weights_fingerprint(network),
         reestimate=reestimate,
         sample_outputs=tuple(sample.reshape(len(sample), -1)[:, :10].flatten().tolist()),
+        sample_loss=sample_loss,
     )
 
 

@@ -9,6 +9,7 @@ import torch
 
 from ..errors import StudyFileError
 
+_asked = False  # whether a number of threads was asked for in this process, which torch does not tell
 QUOTA = Path("/sys/fs/cgroup/cpu.max")  # of a container: microseconds of CPU time, and in how many microseconds
 
 
@@ -22,15 +23,18 @@ def use_cores(cpus: int | None = None, share: int = 1) -> int:
     Returns:
         How many threads it has now, ≥ 1.
     """
+    global _asked
+    _asked = cpus is not None
     threads = max(1, cpus or granted_cores() // share)
     torch.set_num_threads(threads)
     return threads
 
 
 def heed_grant() -> None:
-    """Takes no more threads than are granted, where this process was given none by :func:`use_cores`: torch knows
+    """Takes no more threads than are granted, unless :func:`use_cores` was asked for more: torch knows
     ``OMP_NUM_THREADS`` and the machine's cores, but neither Slurm nor a container's quota."""
-    torch.set_num_threads(min(torch.get_num_threads(), granted_cores()))
+    if not _asked:
+        torch.set_num_threads(min(torch.get_num_threads(), granted_cores()))
 
 
 def granted_cores(environment: Mapping[str, str] = os.environ, quota: Path = QUOTA) -> int:

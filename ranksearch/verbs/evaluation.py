@@ -84,7 +84,9 @@ def evaluate_file(
     else:
         opened = truncated(file, subject, study)
         console.print(f"{file} holds ranks, no weights: truncated without training", soft_wrap=True)
-    stages = [subject.search_stage, *([subject.final_stage] if subject.splits.test else [])]
+    stages = [subject.final_stage] if subject.splits.test else []
+    if opened.ranks.measured is None or opened.ranks.measured.split == "search":  # else it was trained on those images
+        stages.insert(0, subject.search_stage)
     on_splits = tuple(opened.measured(subject, stage) for stage in stages)
     dense = tuple(stage.dense(subject.task) for stage in stages)
     latency = latencies(subject, file.name, opened, batches, console)

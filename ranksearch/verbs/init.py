@@ -1,6 +1,7 @@
 """The verb ``init``: a study file to start from."""
 
 import os
+import re
 from pathlib import Path
 
 from ..errors import StudyFileError
@@ -22,7 +23,8 @@ def write_template(output: Path, *, model: str, data: str, weights: str, force: 
         data = f"{kind}:{_from(output.parent, place)}"
     if weights not in ("train", "none") and Path(weights).exists():
         weights = _from(output.parent, weights)
-    text = template(model, data, name=output.stem, weights=weights, search=500)
+    name = re.sub(r"[^\w.+-]+", "-", output.stem).strip("-+.")[:100] or "study"  # as names may be
+    text = template(model, data, name=name, weights=weights, search=500)
     output.write_text(text, encoding="utf-8")
 
 

@@ -58,8 +58,9 @@ def export_selected(
         return Bench(study_network(study, splits), splits, CLASSIFICATION)
 
     if file is None:
-        store = NetworkStore(Artifacts.of(study))
-        yield from export(read_history(study), selection or "knee", output, store, bench, to, forms)
+        history = read_history(study)
+        store = NetworkStore(Artifacts.of(study, history.study.id))
+        yield from export(history, selection or "knee", output, store, bench, to, forms)
     elif selection is None:
         yield export_file(file, output, bench, lambda: read_history(study), to, forms)
     else:

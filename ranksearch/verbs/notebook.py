@@ -87,7 +87,7 @@ class Study:
 
     def confirm(self, seeds: int = 2) -> pd.DataFrame:
         """Trains every point of the front again with further seeds; see :func:`ranksearch.front.confirmed_table`."""
-        confirm(self.session, seeds, Budget(0), self.console)
+        confirm(self.session, seeds, self.console)
         return confirmed_table(self.history)
 
     def finetune(self, select: str = "knee", *, epochs: int, seeds: int = 1, **changes: Any) -> pd.DataFrame:
@@ -250,5 +250,5 @@ def search(
         session = join_study(study, subject=subject, console=console)
         prepare(session, budget, console)
         run_session(session, budget, console)
-        conclude(session, budget, console)
+        conclude(session, console)
     return Study(session, console)

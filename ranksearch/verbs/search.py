@@ -43,11 +43,11 @@ def search_study(
         prepare(session, budget, console, workers)
         if workers == 1 and placement == LOCAL:
             run_session(session, budget, console)
-            return conclude(session, budget, console, seeds)
+            return conclude(session, console, seeds)
         overrides: dict[str, Any] = {"trials": search.trials, "sampler": search.sampler}
         if search.minutes:  # those that are left
             overrides["minutes"] = max(0.01, budget.deadline - time.monotonic()) / 60
         if chosen := device or search.device:
             overrides["device"] = chosen
         run_workers(start, study, workers, overrides, session.ledger, console)
-        return conclude(session, budget, console, seeds)
+        return conclude(session, console, seeds)

@@ -41,7 +41,7 @@ def s3() -> Iterator[str]:
 
 
 def at(place: str | None, write: Write) -> Artifacts:
-    return Artifacts.of(opened_file(write(), {"artifacts": place}))
+    return Artifacts.of(opened_file(write(), {"artifacts": place}), "1f")
 
 
 def machine(name: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
@@ -50,12 +50,13 @@ def machine(name: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
 
 
 def test_beside_the_storage_unless_told(write: Write, tmp_path: Path) -> None:
-    assert at(None, write).folder == tmp_path / "bars.networks"
-    elsewhere = opened_file(write(), {"storage": "sqlite:///there/b.db"})
-    assert Artifacts.of(elsewhere).folder == tmp_path / "there" / "bars.networks"  # of several studies in b.db, its own
+    assert at(None, write).folder == tmp_path / "bars.networks" / "1f"
+    elsewhere = opened_file(write(), {"storage": "sqlite:///the%25re/b.db"})
+    of_several = tmp_path / "the%re" / "bars.networks" / "1f"  # in b.db, its own
+    assert Artifacts.of(elsewhere, "1f").folder == of_several
     shared = opened_file(write(), {"storage": "postgresql://me:secret@host/studies"})
-    assert Artifacts.of(shared).folder == tmp_path / "bars.networks"
-    assert at("shared", write).folder == tmp_path / "shared" / "bars"  # one folder serves many studies
+    assert Artifacts.of(shared, "1f").folder == tmp_path / "bars.networks" / "1f"
+    assert at("shared", write).folder == tmp_path / "shared" / "bars" / "1f"  # one folder serves many studies
 
 
 @pytest.mark.parametrize("place", ["s3://", "gs://bucket/prefix"])
@@ -106,7 +107,7 @@ def test_what_cannot_be_had_is_told(place: str, write: Write) -> None:
     with pytest.raises(WeightsError, match=r"bases\.safetensors: the study's bases is not in .*search\.artifacts"):
         artifacts.require("bases.safetensors", "12", "the study's bases")
     artifacts.put("bases.safetensors", lambda path: path.write_text("others"))
-    with pytest.raises(WeightsError, match=r"not the study's bases \(digest \w{16}, booked 12\); delete it, or"):
+    with pytest.raises(WeightsError, match=r"not the study's bases, or .* \(digest \w{16}, booked 12\)\. Put it back"):
         artifacts.require("bases.safetensors", "12", "the study's bases")
 
 
@@ -137,7 +138,7 @@ def test_a_bucket_out_of_reach_is_no_refusal(write: Write, s3: str, monkeypatch:
         lambda: artifacts.put("file", lambda path: path.write_text("x")),
     ]
     for attempt in attempts:
-        with pytest.raises(StorageError, match=r"s3://studies/bars/ cannot be reached: .*; the same command goes on"):
+        with pytest.raises(StorageError, match=r"s3://studies/bars/1f/ cannot be reached: .*; the same command goes"):
             attempt()
 
 

@@ -64,7 +64,9 @@ def test_the_front_is_confirmed_once_and_further(write: Command, ranksearch: Com
     assert "The front with further seeds" in page.read_text()
 
 
-def test_the_time_ends_it_and_the_first_seed_goes_round_first(write: Command) -> None:
+def test_the_first_seed_goes_round_first_and_what_fails_is_left(
+    write: Command, monkeypatch: pytest.MonkeyPatch
+) -> None:
     session = join_study(opened_file(write(**QUICK), {}))
     stream = io.StringIO()
     quiet = Console(quiet=True)
@@ -75,10 +77,16 @@ def test_the_time_ends_it_and_the_first_seed_goes_round_first(write: Command) ->
     plans = confirmations(history, 0, 2)
     assert [p.origin for p in plans[:points]] == [p.origin for p in plans[points:]]
     assert len({p.origin for p in plans[:points]}) == points
-    assert confirm(session, 2, Budget(0, deadline=0.0), Console(file=stream)) == (
-        f"the time is over, {2 * points} confirmations are left"
-    )
-    assert confirm(session, 1, Budget(0), Console(file=stream)) == ""
+
+    def full(*args: object, **how: object) -> None:
+        raise MemoryError
+
+    with monkeypatch.context() as patch:
+        patch.setattr("ranksearch.runner.confirm.run_trial", full)
+        confirm(session, 1, Console(file=stream, width=200))
+    assert stream.getvalue().count("not confirmed: MemoryError") == points
+    assert not session.ledger.history().confirmations
+    confirm(session, 1, Console(file=stream))
     (record, *_) = [t.record for t in session.ledger.history().confirmations if t.record]
     diverged = msgspec.structs.replace(record, failure="NaN", seed=1)
     session.ledger.add("confirmations", diverged)

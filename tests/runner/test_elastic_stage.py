@@ -262,7 +262,7 @@ def test_kill_9_and_the_same_command(
     for _ in range(6000):
         assert process.poll() is None, process.communicate()
         time.sleep(0.01)
-        if checkpoints := list(path.with_name("bars.networks").glob(f"elastic-{steps}-*.checkpoint")):
+        if checkpoints := list(path.with_name("bars.networks").glob(f"*/elastic-{steps}-*.checkpoint")):
             break
     (checkpoint,) = checkpoints
     process.kill()

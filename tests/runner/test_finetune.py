@@ -50,7 +50,9 @@ def said(records: list[TrialRecord]) -> list[dict]:
     return [{k: v for k, v in msgspec.to_builtins(r).items() if k != "cost"} for r in records]
 
 
-def test_runs_are_recorded_resumed_and_exported(opened: Callable[[str], Session]) -> None:
+def test_runs_are_recorded_resumed_and_exported(
+    opened: Callable[[str], Session], caplog: pytest.LogCaptureFixture
+) -> None:
     steps: list[tuple[str, int, int]] = []
     session = opened("whole")
     stage = session.subject.final_stage
@@ -83,6 +85,9 @@ def test_runs_are_recorded_resumed_and_exported(opened: Callable[[str], Session]
     path.write_bytes(whole[:100])  # as an interrupted copy leaves it
     run(opened("whole"))
     assert path.read_bytes() == whole
+    session.artifacts.remove(path.name)
+    run(opened("whole"))
+    assert f"{path.name}: not in {session.artifacts}" in caplog.text
 
     class Killed(BaseException):
         pass

@@ -6,9 +6,11 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import optuna
 import pytest
 import torch
 
+from ranksearch.study import open_storage, opened_file
 from ranksearch.terminal.progress import Display
 
 Command = Callable[..., Any]
@@ -65,12 +67,28 @@ def test_a_device_that_is_not_there(write: Command, ranksearch: Command) -> None
     refused(ranksearch("search", write(), "--device", missing), f"device '{missing}' is not on this machine")
 
 
-def test_a_storage_that_cannot_be_reached_is_worth_another_try(
-    write: Command, ranksearch: Command, tmp_path: Path
-) -> None:
+def test_a_storage_that_is_none_is_not_worth_another_try(write: Command, ranksearch: Command, tmp_path: Path) -> None:
     (tmp_path / "folder.db").mkdir()
     for verb in ("search", "report", "front", "export"):
-        refused(ranksearch(verb, write(), "--storage", "sqlite:///folder.db"), "cannot be reached", code=75)
+        refused(ranksearch(verb, write(), "--storage", "sqlite:///folder.db"), "unable to open database file")
+
+
+def test_a_foreign_study_is_found_before_anything_is_measured(
+    write: Command, ranksearch: Command, tmp_path: Path
+) -> None:
+    path = write()
+    storage = open_storage(opened_file(path, {}).storage_url)
+    optuna.create_study(study_name="bars", storage=storage).add_trial(optuna.trial.create_trial(value=1.0))
+    left = ranksearch("search", path)
+    refused(left, "that ranksearch did not make")
+    assert "A first front" not in left.out
+
+
+def test_verbs_without_a_storage_want_no_address(write: Command, ranksearch: Command) -> None:
+    path = write(search={"storage": "${NOWHERE_SET}"})
+    refused(ranksearch("status", path), "NOWHERE_SET")
+    for verb in (("layers", path), ("allocate", path, "--ratio", 3)):
+        assert ranksearch(*verb).code == 0
 
 
 @pytest.mark.parametrize("scheme", ["postgresql", "mysql"])

@@ -92,6 +92,14 @@ def test_it_queues_ranks_with_training_at_its_defaults(founded: Callable[..., Se
         assert not any(dominates(other, chosen.objectives) for other in every)
 
 
+def test_a_trial_that_was_cut_short_in_asking_is_no_obstacle(founded: Callable[..., Session]) -> None:
+    """Its worker was killed between two of its variables: those that it had are queued again."""
+    session = founded()
+    session.ledger.enqueue({"log2_ratio": 1.3}, "sampler")
+    screen_stage(session, QUIET)
+    assert session.ledger.screen.queued
+
+
 @pytest.mark.parametrize("number", [0, 3, 16])
 def test_what_is_queued_already_is_not_queued_again(founded: Callable[..., Session], number: int) -> None:
     """As many allocations in closed form as the study file says, not the six of the first minute."""

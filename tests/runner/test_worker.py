@@ -92,7 +92,8 @@ def test_trials_given_up_to_another_worker_are_no_failures(made: Session, caplog
 
     assert search_trials(made, Budget(2), Meddling(given_up, 4)) == ""
     assert made.ledger.counts().finished == 2
-    assert made.ledger.counts().failed == 4
+    assert len([t for t in made.ledger.history().trials if t.state == "failed"]) == 4
+    assert made.ledger.counts().failed == 0  # they were queued again
 
 
 def test_what_two_workers_measure_at_once_counts_once(made: Session) -> None:
@@ -128,6 +129,16 @@ def test_who_comes_too_late_for_the_last_baseline_draws_none(
     assert [(t.state, t.record.origin) for t in rows if t.record] == [("complete", "baseline evbmf")]
     assert [t.state for t in rows if not t.record] == ["stopped"] * 4
     assert not any(t.params for t in session.ledger.study("baselines").trials)  # nothing was sampled
+
+
+def test_a_limited_time_leaves_some_to_baselines(write: Command, ranksearch: Command, history_of: Read) -> None:
+    """Resumed as often as you like, each time all of it would go to trials."""
+    path = write(training={"images": 128}, search={"trials": 8, "baselines": ["uniform"]})
+    left = ranksearch("search", path, "--minutes", 60)
+    assert (left.code, left.err) == (0, "")
+    rooms = {"trials": history_of(path).finished(), "baselines": history_of(path).finished("baselines")}
+    ended = sorted((t.finished, room) for room, trials in rooms.items() for t in trials)
+    assert "".join(room[0] for _, room in ended) == "tttbtttbttbb"
 
 
 def test_known_configurations_are_copied_outside_the_budget(

@@ -22,7 +22,7 @@ def test_a_running_trial_tells_its_worker_and_its_silence(study: optuna.Study, u
     study.add_trial(optuna.trial.create_trial(value=1.0))
     trial = study.ask()
     (one,) = at_work(storage, study, "trials")
-    assert (one.room, one.number, one.worker, one.silent) == ("trials", 1, Worker.current(), None)
+    assert (one.what, one.number, one.worker, one.silent) == ("trials", 1, Worker.current(), None)
     assert 0 <= one.seconds < 60
     assert not one.gone
 
@@ -57,4 +57,13 @@ def test_both_queues_are_looked_at(ledger: Ledger, study_record: StudyRecord) ->
     ledger.study("baselines").ask()
     ledger.study().ask()
     time.sleep(0.01)
-    assert [(one.room, one.number) for one in ledger.at_work()] == [("trials", 0), ("baselines", 0)]
+    assert [(one.what, one.number) for one in ledger.at_work()] == [("trials", 0), ("baselines", 0)]
+
+
+def test_what_one_process_does_for_all_is_told_apart(ledger: Ledger) -> None:
+    assert ledger.stages_at_work() == []
+    found = []
+    ledger.once("elastic", lambda: bool(found), lambda: found.extend(ledger.stages_at_work()) or True)
+    (one,) = found
+    assert (one.what, one.worker) == ("elastic", Worker.current())
+    assert ledger.at_work() == ledger.stages_at_work() == []

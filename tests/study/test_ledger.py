@@ -7,6 +7,7 @@ import msgspec
 import numpy as np
 import optuna
 import pytest
+from optuna.trial import TrialState
 
 from ranksearch.errors import StudyFileError
 from ranksearch.layers import NetworkCost, RankConfiguration, Svd
@@ -232,7 +233,7 @@ def test_a_stopped_trial_is_booked_without_values_counts_and_is_not_known(
     assert (idle.state, idle.record) == ("stopped", None)
     assert other.study().trials[0].values is None
     counts = other.counts()
-    assert (counts.finished, counts.stopped, counts.failed, counts.claimed) == (1, 1, 1, 1)
+    assert (counts.finished, counts.stopped, counts.failed, counts.claimed) == (1, 1, 0, 1)
     assert other.find(record.key) is None
 
 
@@ -326,3 +327,25 @@ def test_four_workers_share_an_sqlite_file(
     assert kept == [t.number for t in trials] == list(range(len(trials)))  # each once, and none was lost
     assert {t.state for t in trials} == {optuna.trial.TrialState.COMPLETE}
     assert [t.params["x"] for t in trials[:40]] == [i / 100 for i in range(40)]
+
+
+@pytest.mark.parametrize("directions", [["minimize"], ["minimize", "minimize"], ["maximize", "maximize"]])
+def test_an_optuna_study_of_somebody_else_is_not_taken_over(
+    directions: list[str], url: str, study_record: StudyRecord
+) -> None:
+    storage = open_storage(url)
+    foreign = optuna.create_study(study_name="small", storage=storage, directions=directions)
+    foreign.add_trial(optuna.trial.create_trial(values=[0.5] * len(directions)))
+    ledger = Ledger(storage, "small")
+    with pytest.raises(StudyFileError, match=r"'small' that ranksearch did not make: .* a new name"):
+        ledger.create(study_record)
+    assert not ledger.exists
+
+
+def test_what_was_queued_again_has_not_failed(ledger: Ledger) -> None:
+    study = ledger.study()
+    failed, repeated = study.ask(), study.ask()
+    for trial in (failed, repeated):
+        study.tell(trial, state=TrialState.FAIL)
+    study.enqueue_trial({}, user_attrs={"retry_of": repeated.number})
+    assert (ledger.counts().failed, ledger.counts().waiting) == (1, 1)

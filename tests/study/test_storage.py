@@ -10,7 +10,7 @@ import sqlalchemy
 from optuna.exceptions import StorageInternalError
 
 from ranksearch.errors import StorageError, StudyFileError
-from ranksearch.study import Worker, open_storage, reaching, storage_url
+from ranksearch.study import Worker, open_storage, reaching, sqlite_file, storage_url
 from ranksearch.study.shared_storage import HEARTBEAT, SharedStorage
 
 
@@ -81,8 +81,8 @@ def test_a_file_that_is_no_database(tmp_path: Path) -> None:
     with pytest.raises(StudyFileError, match=r"a\.db is not one of Optuna's: file is not a database"):
         open_storage(f"sqlite:///{tmp_path}/a.db")
     (tmp_path / "folder.db").mkdir()
-    with pytest.raises(StorageError, match="cannot be reached: unable to open database file"):
-        open_storage(f"sqlite:///{tmp_path}/folder.db")
+    with pytest.raises(StudyFileError, match=r"unable to open database file; is its folder there"):
+        open_storage(f"sqlite:///{tmp_path}/folder.db")  # which would fail again: nothing to wait for
     with pytest.raises(StudyFileError, match="cannot be made"):
         open_storage(f"sqlite:///{tmp_path}/a.db/b.db")
 
@@ -192,3 +192,13 @@ def test_a_failed_attempt_leaves_no_lock(url: str) -> None:
         storage.set_trial_state_values(1, optuna.trial.TrialState.FAIL)
     with sqlite3.connect(url.removeprefix("sqlite:///"), timeout=0) as other:
         other.execute("BEGIN IMMEDIATE")
+
+
+@pytest.mark.parametrize("folder", ["50%20", "wh?t", "a b#c", "plain"])
+def test_folders_may_hold_what_means_something_in_a_url(folder: str, tmp_path: Path) -> None:
+    (tmp_path / folder).mkdir()
+    url = storage_url("sqlite", tmp_path / folder, "study")
+    assert sqlite_file(url) == tmp_path / folder / "study.db"
+    open_storage(url)
+    assert (tmp_path / folder / "study.db").exists()
+    assert sqlite_file("postgresql+psycopg://me@host/studies") is None

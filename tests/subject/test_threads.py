@@ -19,16 +19,21 @@ def test_cores_are_shared_out_or_asked_for(monkeypatch: pytest.MonkeyPatch) -> N
     assert [use_cores(share=share) for share in (1, 2, 4, 12)] == [6, 3, 1, 1]
     assert use_cores(3, share=2) == 3
     assert given == [6, 3, 1, 1, 3]
+    use_cores()
 
 
 def test_no_more_than_granted_and_no_more_than_there_were(monkeypatch: pytest.MonkeyPatch) -> None:
     given: list[int] = []
     monkeypatch.setattr("torch.set_num_threads", given.append)
     monkeypatch.setattr("torch.get_num_threads", lambda: 4)
+    monkeypatch.setattr(threads, "_asked", False)
     for granted in (2, 16):
         monkeypatch.setattr(threads, "granted_cores", lambda granted=granted: granted)
         heed_grant()
     assert given == [2, 4]
+    use_cores(8)
+    heed_grant()  # asked for is asked for
+    assert given == [2, 4, 8]
 
 
 @pytest.mark.parametrize(

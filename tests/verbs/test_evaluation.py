@@ -76,6 +76,19 @@ def test_accuracy_size_and_latency_stand_beside_the_dense_network(
     assert ("holds ranks, no weights" in left.out) == (name == "small.json")
 
 
+def test_what_was_trained_on_the_search_split_is_not_measured_there(
+    ranks: RankFile, session: Session, write: Command, ranksearch: Command, tmp_path: Path
+) -> None:
+    network, measurement = untrained(session.subject, session.bases, ranks.configuration, ranks.form)
+    file = tmp_path / "finetuned.safetensors"
+    on_test = msgspec.structs.replace(measurement, split="test")
+    save_compressed(network, msgspec.structs.replace(ranks, measured=on_test), file)
+    left = ranksearch("evaluate", file, "--study", write(), "--batch", 1)
+    assert left.code == 0, left.err
+    assert "test" in left.out
+    assert "search" not in left.out
+
+
 def test_ranks_of_a_network_in_other_forms_are_those_of_a_new_one(
     folder: Path, ranks: RankFile, write: Command, ranksearch: Command, tmp_path: Path
 ) -> None:

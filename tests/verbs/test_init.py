@@ -38,3 +38,16 @@ def test_paths_are_those_of_the_files_folder(
     for data in ("npz:${DATA}/mine", "digits", "my_package:data", f"folder:{tmp_path}"):
         assert ranksearch("init", "--data", data, "-o", "studies/other.toml", "--force").code == 0
         assert f'"{data}"' in (tmp_path / "studies" / "other.toml").read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize(
+    ("file", "name"), [("my study.toml", "my-study"), ("a" * 120 + ".toml", "a" * 100), (".toml", "toml")]
+)
+def test_any_file_name_gives_a_name(
+    file: str, name: str, ranksearch: Callable[..., Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    left = ranksearch("init", "-o", file)
+    assert left.code == 0
+    assert read_study(Path(file)).name == name
+    assert ("ranksearch layers 'my study.toml'" in left.out) == (" " in file)

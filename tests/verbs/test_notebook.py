@@ -46,8 +46,8 @@ def run(regression: Any, folder: Path | None, trials: int, **options: Any) -> St
         "metric_range": (1.0, 0.0),
     }  # fmt: skip
     return ranksearch.search(
-        network, train, held, trials=trials, folder=folder, device="cpu", loss=nn.functional.mse_loss,
-        direction="minimize", **{"ratio": (1.5, 6.0)} | given | options,
+        network, train, held, trials=trials, folder=folder, device="cpu", direction="minimize",
+        **{"ratio": (1.5, 6.0), "loss": nn.functional.mse_loss} | given | options,
     )  # fmt: skip
 
 
@@ -77,6 +77,12 @@ def test_own_loss_and_metric_from_search_to_a_network(regression: Any, tmp_path:
 
     with pytest.raises(StudyChangedError, match=r"training\.images 256 → 512"):
         run(regression, tmp_path, 5, training={"images": 512, "batch": 64})
+
+
+def test_another_loss_is_another_study(regression: Any, tmp_path: Path) -> None:
+    run(regression, tmp_path, 1)
+    with pytest.raises(StudyChangedError, match=r"loss was [\d.e-]+ and is [\d.e-]+.*give the study a new name"):
+        run(regression, tmp_path, 2, loss=nn.functional.l1_loss)
 
 
 class Ages(nn.Module):

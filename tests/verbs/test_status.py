@@ -5,6 +5,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 
 from ranksearch.records import Trial
@@ -34,6 +35,22 @@ def test_a_study_is_told_from_its_storage(write: Command, ranksearch: Command) -
     assert f"process {Worker.current().pid} on" in out
 
 
+def test_a_stage_is_work_too(write: Command, ranksearch: Command) -> None:
+    path = write()
+    ledger = Ledger(open_storage(opened_file(path, {}).storage_url), "bars")
+    told: list[str] = []
+    ledger.once("founding", lambda: bool(told), lambda: told.append(ranksearch("status", path).out))
+    assert "bars is being made" in told[0]
+    assert "the first minute, for 0." in told[0]
+    assert f" s: process {Worker.current().pid} on" in told[0]
+    told.clear()
+    assert ranksearch("search", write(search={"trials": 1})).code == 0
+    write(search={"trials": 2})
+    ledger.once("screening", lambda: bool(told), lambda: told.append(ranksearch("status", path).out))
+    assert "screen, for" in told[0]
+    assert "nobody" not in told[0]
+
+
 def ended(seconds: float) -> Trial:
     return Trial(number=0, state="complete", finished=datetime(2026, 1, 1, tzinfo=UTC) + timedelta(seconds=seconds))
 
@@ -44,6 +61,16 @@ def test_the_pace_is_that_of_the_last_trials() -> None:
     assert pace([ended(10), ended(0), ended(4)]) == pytest.approx(5)
     slow = [ended(-1000 * i) for i in range(1, 5)]
     assert pace(slow + [ended(2 * i) for i in range(LATELY)]) == pytest.approx(2)
+
+
+def test_a_pause_is_no_pace() -> None:
+    def ran(start: float, end: float) -> Trial:
+        return msgspec.structs.replace(ended(end), started=ended(start).finished)
+
+    night = [ran(0, 4), ran(4, 8), ran(10_000, 10_004)]
+    assert pace(night) == pytest.approx(4)
+    two_at_a_time = [ran(0, 4), ran(2, 6), ran(4, 8), ran(6, 10)]
+    assert pace(two_at_a_time) == pytest.approx(2)
 
 
 @pytest.mark.parametrize(
