@@ -15,11 +15,8 @@ from .proposals import Proposals
 from .samplers import SAMPLERS, sampler
 from .screen_ledger import ScreenLedger
 from .sections import (
-    DataSection,
     FinetuneSection,
     LatencySection,
-    NetworkSection,
-    PretrainingSection,
     RanksSection,
     ReportSection,
     ScheduleSection,
@@ -29,6 +26,7 @@ from .sections import (
 from .shared_storage import SharedStorage
 from .stage_sections import ElasticSection, ScreenSection
 from .storage import open_storage, reaching, sqlite_file, storage_url
+from .subject_sections import DataSection, NetworkSection, PretrainingSection
 from .template import template
 from .variables import Variables, training_of
 

@@ -15,10 +15,8 @@ from ..errors import RanksearchError, StudyFileError, nearest
 from .masking import masked
 from .ranges import words
 from .sections import (
-    DataSection,
     FinetuneSection,
     LatencySection,
-    NetworkSection,
     RanksSection,
     ReportSection,
     ScheduleSection,
@@ -28,6 +26,7 @@ from .sections import (
 )
 from .stage_sections import ElasticSection, ScreenSection
 from .storage import storage_url
+from .subject_sections import DataSection, NetworkSection
 
 S = TypeVar("S", bound=msgspec.Struct)
 

@@ -1,11 +1,10 @@
 """The subject of a study on this machine: the dense network, its data, and what every trial is compared with."""
 
 import copy
-import logging
 import math
 import platform
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import cached_property
 from importlib.metadata import version
 
@@ -17,7 +16,6 @@ from ..decomposition import NestedBases
 from ..errors import DataError, DenseAccuracyError, NetworkError
 from ..layers import Basis, Flattened, NetworkSpec
 from ..networks import (
-    Examples,
     Splits,
     concatenate,
     flattened_layers,
@@ -26,52 +24,22 @@ from ..networks import (
     walk,
     weights_fingerprint,
 )
-from ..progressive import CLASSIFICATION, Precision, Task, Teacher, judged, predict, probe_precision
+from ..progressive import CLASSIFICATION, Precision, Task, Teacher, predict
 from ..progressive.determinism import isolated_generators, seed_generators
 from ..progressive.precision import FLOAT32
 from ..records import Machine, Measurement
 from ..study import StudyFile
 from ..study.ranges import default
-from ..whole_file import whole_file
-from .cache import cache_file
 from .calibrating import calibrated_bases
 from .dense_training import train_dense
 from .device import processor_name, torch_device
+from .fast_precision import fast_precision
+from .stage import Stage
 from .study_network import study_network, study_splits
 from .threads import heed_grant
 
-log = logging.getLogger(__name__)
-
 SAMPLED = 64  # search images whose dense outputs must agree when a study is resumed
 FINAL = 5  # times as many images for batch norm where the last word is measured
-
-
-@dataclass(frozen=True)
-class Stage:
-    """What a training reads and what it is measured on.
-
-    Attributes:
-        split: name of the measured split, ``"search"`` or ``"test"``.
-        dense_outputs: of the dense network on ``measured``, (images, …), float32 on the CPU.
-        reestimate: training images for batch-norm statistics.
-        precision: of re-estimation and measuring: the fast one while searching, float32 for the last word.
-    """
-
-    split: str
-    train: Examples
-    measured: Examples
-    dense_outputs: torch.Tensor
-    reestimate: int
-    precision: Precision
-
-    def dense(self, task: Task) -> Measurement:
-        """What the dense network reaches here."""
-        return judged(self.dense_outputs, self.measured, None, task, self.split)
-
-    def sample(self, images: int) -> "Stage":
-        """The same, measured on so many images at most, the same ones always: drawn, since data may be sorted."""
-        few = torch.randperm(len(self.measured), generator=torch.Generator().manual_seed(0))[:images].sort().values
-        return replace(self, measured=self.measured.subset(few), dense_outputs=self.dense_outputs[few])
 
 
 @dataclass(frozen=True)
@@ -221,7 +189,7 @@ def make_subject(
     if flattened == "kernel":
         network = take_as_kernels(network, flattened_layers(network, spec, example)).eval()
         spec = walk(network, example, include, exclude)
-    chosen = Precision.parse(precision) if precision else probe(network, splits.train, batch, task, device)
+    chosen = Precision.parse(precision) if precision else fast_precision(network, splits.train, batch, task, device)
     outputs = predict(network, splits.search, precision=chosen, device=device)
     task.require(outputs, splits.search.targets)
     accuracy = task.score(outputs, splits.search.targets)
@@ -280,23 +248,3 @@ def check_dense(accuracy: float, classes: int | None, images: int, expected: flo
             f'classes; at least {least:.2%} of {images:,} images are needed); {causes}; weights = "none" serves '
             "`layers` only"
         )
-
-
-def probe(network: nn.Module, train: Examples, batch: int, task: Task, device: torch.device) -> Precision:
-    """The precision that an earlier session found fastest here, or now finds: one machine shall not waver between two
-    from one session to the next. With a loss of the user's own, which has no fingerprint, it is found anew."""
-    inputs, targets = next(train.batches(batch, seed=0, device=device))
-    here = (str(device), processor_name(), torch.get_num_threads(), version("torch"))
-    of = (weights_fingerprint(network), list(inputs.shape), here)
-    path = cache_file("precision", of, ".txt")
-    keep = task.loss is CLASSIFICATION.loss
-    if keep and path.exists():
-        return Precision.parse(path.read_text())
-    chosen = probe_precision(network, inputs, targets, task)
-    if keep:
-        try:
-            with whole_file(path) as part:
-                part.write_text(chosen.name)
-        except OSError as error:
-            log.warning("the precision is not kept for the next time, %s cannot be written: %s", path, error)
-    return chosen

@@ -26,7 +26,8 @@ from ..records import (
 )
 from ..records.recipe import Augment
 from ..study import Stopped
-from .subject import Stage, Subject
+from .stage import Stage
+from .subject import Subject
 
 MILESTONES = (0.25, 0.5, 0.75)  # fractions of a trial's steps
 MILESTONE_IMAGES = 1000  # of the search split; half as many re-estimate batch norm: a curve, not a decision

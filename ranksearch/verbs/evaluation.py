@@ -28,7 +28,8 @@ from ..networks import with_linear_layers
 from ..progressive import FLOAT32, judged, outputs_of
 from ..records import Latency, Measurement, RankFile, require_fit
 from ..study import StudyFile
-from ..subject.subject import Stage, Subject, study_subject
+from ..subject.stage import Stage
+from ..subject.subject import Subject, study_subject
 from ..subject.trial import measured, untrained
 from ..terminal.tables import table
 

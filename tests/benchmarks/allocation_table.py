@@ -33,7 +33,8 @@ from ranksearch.records.recipe import AUGMENT
 from ranksearch.study import read_study
 from ranksearch.subject.looks import quick_looks
 from ranksearch.subject.profiles import measure_profiles
-from ranksearch.subject.subject import Stage, Subject, study_subject
+from ranksearch.subject.stage import Stage
+from ranksearch.subject.subject import Subject, study_subject
 from ranksearch.subject.trial import Plan, finished, measured, run_trial
 from ranksearch.subject.weight_search import search_weights
 from ranksearch.verbs.allocate import LOOKED_AT, MEASURED

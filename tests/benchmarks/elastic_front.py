@@ -33,7 +33,7 @@ from ranksearch.runner.elastic_stage import elastic_stage, slice_measurement
 from ranksearch.runner.founding import found_study
 from ranksearch.runner.session import Session, open_session
 from ranksearch.study import StudyFile, read_study
-from ranksearch.subject.subject import Stage
+from ranksearch.subject.stage import Stage
 from ranksearch.subject.trial import Plan, finished, measured, run_trial, untrained
 from ranksearch.terminal.progress import duration
 

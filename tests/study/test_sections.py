@@ -10,12 +10,12 @@ from ranksearch.records import DecaySchedule, Recipe
 from ranksearch.study import (
     SAMPLERS,
     FinetuneSection,
+    PretrainingSection,
     RanksSection,
     ScheduleSection,
     SearchSection,
     TrainingSection,
 )
-from ranksearch.study.sections import PretrainingSection
 
 
 def _words(section: type[msgspec.Struct], key: str) -> set[str]:
