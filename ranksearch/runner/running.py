@@ -40,7 +40,8 @@ def prepare(session: Session, budget: Budget, console: Console, workers: int = 1
 
 def conclude(session: Session, console: Console, seeds: int = 0) -> StudyHistory:
     """The front confirmed, where that was asked for, however long it takes, and the last line."""
-    confirm(session, seeds, console)
+    if seeds:
+        confirm(session, seeds, console)
     history = session.ledger.history()
     console.print(f"{session.study.name}: {summary(history)}", soft_wrap=True)
     return history
