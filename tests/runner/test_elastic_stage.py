@@ -208,7 +208,7 @@ def test_a_missing_or_other_file_is_told(opened: Open) -> None:
     ):
         _ = opened().elastic
     path.write_bytes(moved.read_bytes() + b" ")
-    with pytest.raises(WeightsError, match=r"not the study's elastic adapter \(digest "):
+    with pytest.raises(WeightsError, match=r"not the study's elastic adapter, or damaged \(digest "):
         _ = opened().elastic
 
 
