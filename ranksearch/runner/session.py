@@ -26,7 +26,7 @@ from ..subject.timing import require_same_kind, time_beside_dense
 from ..subject.trial import Plan
 
 BASES = "bases.safetensors"
-METHOD_VERSION = 8  # of what turns a proposal into a measurement
+METHOD_VERSION = 9  # of what turns a proposal into a measurement
 
 
 @dataclass(frozen=True)
