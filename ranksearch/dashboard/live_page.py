@@ -13,7 +13,7 @@ from ..errors import RanksearchError, describe
 from ..records import StudyHistory
 from ..report.page import page
 from ..study import Ledger, StudyFile, reaching
-from ..study.ledger import ROOMS
+from ..study.study_books import ROOMS
 from ..verbs.results import report_history, told_apart
 from .packed import Environ, Packed, StartResponse
 

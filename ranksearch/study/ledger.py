@@ -1,135 +1,50 @@
-"""The books of a study: its record, its queue, its trials and its budget, in one storage."""
+"""The books of a study with its trials: their rooms, their queues, its budget, in one storage."""
 
 import math
 import warnings
 from collections.abc import Callable, Iterable, Mapping
 from functools import cached_property
 from itertools import islice
-from typing import Any, TypeVar, get_args
+from typing import Any
 
 import msgspec
 import optuna
 from optuna.exceptions import ExperimentalWarning
-from optuna.samplers import BaseSampler
 from optuna.study import StudyDirection
 from optuna.trial import FrozenTrial, TrialState
 
 from ..errors import StudyFileError
-from ..records import ElasticRecord, Room, StudyHistory, StudyRecord, Trial, TrialRecord
+from ..records import Room, StudyHistory, StudyRecord, Trial, TrialRecord
 from . import abandoned
 from .at_work import AtWork, at_work
 from .counts import Counts
-from .once import Stage, once
 from .one_trial import Stopped
 from .planned import Planned, origin_of
-from .printable import printable
 from .rows import rows
 from .screen_ledger import ScreenLedger
 from .shared_storage import SharedStorage
-
-#: room → what the name of its Optuna study adds to the study's
-ROOMS: dict[Room, str] = {
-    "trials": "",
-    "baselines": "/baselines",
-    "confirmations": "/confirmations",
-    "finalists": "/finalists",
-}
+from .study_books import ROOMS, StudyBooks
 
 QUEUES: tuple[Room, ...] = ("trials", "baselines", "finalists")  # rooms that workers take trials from
 
-T = TypeVar("T")
 
-
-class Ledger:
+class Ledger(StudyBooks):
     """A study in its storage, one Optuna study per room.
 
-    Attributes of a study: ``record`` (:class:`StudyRecord`), ``ready``, ``elastic`` (:class:`ElasticRecord`). Of a
-    trial: ``worker``, ``record`` (:class:`TrialRecord`), and where they apply ``origin``, ``plan``, ``reason`` (why it
-    failed), ``retry_of``.
+    Attributes of a trial: ``worker``, ``record`` (:class:`TrialRecord`), and where they apply ``origin``, ``plan``,
+    ``reason`` (why it failed), ``retry_of``.
     """
 
     def __init__(self, storage: SharedStorage, name: str) -> None:
-        self.storage, self.name = storage, name
-        self._record: StudyRecord | None = None  # what is booked once is read once
-        self._elastic: ElasticRecord | None = None
+        super().__init__(storage, name)
         self._known: dict[Room, dict[int, Trial]] = {room: {} for room in ROOMS}  # by number, what is over
         self._measured: dict[Room, dict[str, int]] = {room: {} for room in ROOMS}  # key → number
         self._keyed: dict[Room, int] = dict.fromkeys(ROOMS, 0)  # how many of the known were asked for their key
 
     @cached_property
-    def _cached(self) -> Any:
-        return optuna.storages.get_storage(self.storage)  # finished trials are read once
-
-    @cached_property
     def screen(self) -> ScreenLedger:
         """The books of the screen."""
         return ScreenLedger(self._cached, self.name)
-
-    def study(self, room: Room = "trials", sampler: BaseSampler | None = None) -> optuna.Study:
-        """The Optuna study of a room."""
-        return optuna.load_study(study_name=self.name + ROOMS[room], storage=self._cached, sampler=sampler)
-
-    @property
-    def exists(self) -> bool:
-        """Whether the study was made, completely."""
-        return self._record is not None or bool(self._attributes.get("ready"))
-
-    @property
-    def record(self) -> StudyRecord:
-        """What was fixed when the study was made.
-
-        Raises:
-            StudyFileError: it was not made yet.
-        """
-        if self._record is None:
-            attributes = self._attributes
-            if not attributes.get("ready"):
-                raise StudyFileError(f"study {self.name!r} has not been started yet: `ranksearch search` makes it")
-            record = msgspec.convert(printable(attributes["record"]), StudyRecord)
-            self._record = msgspec.structs.replace(record, name=self.name)  # files are named after it
-        return self._record
-
-    @property
-    def elastic(self) -> ElasticRecord | None:
-        """The shared training of the elastic adapter, where it is over or was found not to pay (when this process
-        first looked)."""
-        return self._elastic or self.look_for_elastic()
-
-    def look_for_elastic(self) -> ElasticRecord | None:
-        """The same as it is booked now: another process may have trained what this one found not to pay."""
-        if (found := self._attributes.get("elastic")) is not None:
-            self._elastic = msgspec.convert(printable(found), ElasticRecord)
-        return self._elastic
-
-    @property
-    def has_elastic(self) -> bool:
-        """Whether there is an elastic adapter."""
-        return self.elastic is not None and not self.elastic.off
-
-    def book_elastic(self, record: ElasticRecord) -> None:
-        """Books the shared training, once; that there is none may be taken back."""
-        self.look_for_elastic()
-        if not self.has_elastic:
-            self.study().set_user_attr("elastic", msgspec.to_builtins(record))
-            self._elastic = record
-
-    def hold_to(self, section: str, settings: Mapping[str, Any], digest: str) -> None:
-        """From now on the study is held to these settings of a section, to be called before anything came of them.
-
-        Args:
-            digest: their fingerprint.
-        """
-        made = self.record
-        self._record = msgspec.structs.replace(
-            made,
-            settings={**made.settings, section: settings},
-            fingerprint={**made.fingerprint, section: digest},
-        )
-        self.study().set_user_attr("record", msgspec.to_builtins(self._record))
-
-    def once(self, what: Stage, done: Callable[[], bool], work: Callable[[], T], **how: Any) -> T | None:
-        """Does ``work`` in one process at a time until it is ``done``; see :func:`~.once.once`."""
-        return once(self._cached, f"{self.name}/{what}", done, work, **how)
 
     def create(self, record: StudyRecord, fill: Callable[["Ledger"], None] = lambda ledger: None) -> bool:
         """Makes the study where there is none: writes the record, queues what ``fill`` queues, and sets ``ready``.
@@ -175,13 +90,6 @@ class Ledger:
             directions=[StudyDirection.MAXIMIZE] * len(record.objectives),
             load_if_exists=True,
         )
-
-    @property
-    def _attributes(self) -> dict[str, Any]:
-        try:
-            return self._cached.get_study_user_attrs(self._cached.get_study_id_from_name(self.name))
-        except KeyError:
-            return {}
 
     def enqueue(self, values: Mapping[str, Any], origin: str) -> bool:
         """Queues a trial with these values of all variables; not twice from the same origin."""
@@ -256,13 +164,6 @@ class Ledger:
     def at_work(self) -> list[AtWork]:
         """The running trials of the rooms that have a queue, with their workers."""
         return [one for room in QUEUES for one in at_work(self.storage, self.study(room), room)]
-
-    def stages_at_work(self) -> list[AtWork]:
-        """What one process does for all at this moment; before the study is made, too."""
-        names: dict[Stage, str] = {stage: f"{self.name}/{stage}" for stage in get_args(Stage)}
-        there = set(optuna.get_all_study_names(self._cached))
-        studies = {s: optuna.load_study(study_name=n, storage=self._cached) for s, n in names.items() if n in there}
-        return [one for stage, study in studies.items() for one in at_work(self.storage, study, stage)]
 
     def queued(self) -> list[Mapping[str, Any]]:
         """The values of all variables of the search's trials that were queued rather than proposed by its sampler."""
