@@ -100,17 +100,14 @@ class Artifacts:
         here = self.path(name)
         if here.exists() and file_digest(here) == digest:
             return here
-        remedy = "set search.artifacts to a folder or an s3:// bucket that every machine of the study reaches"
+        remedy = (
+            "Put it back; or set search.artifacts to a folder or an s3:// bucket that every machine of the study "
+            "reaches; or give the study a new name"
+        )
         if (path := self.get(name)) is None:
-            raise WeightsError(
-                f"{here}: {what} is not in {self}: deleted, or made on another machine. Put it back; or {remedy}; or "
-                "give the study a new name"
-            )
+            raise WeightsError(f"{here}: {what} is not in {self}: deleted, or made on another machine. {remedy}")
         if (found := file_digest(path)) != digest:
-            raise WeightsError(
-                f"{path}: not {what}, or damaged (digest {found}, booked {digest}). Put it back; or {remedy}; or give "
-                "the study a new name"
-            )
+            raise WeightsError(f"{path}: not {what}, or damaged (digest {found}, booked {digest}). {remedy}")
         return path
 
     def remove(self, name: str) -> None:

@@ -29,6 +29,7 @@ TEMPERATURE = 4.0  # at 1 a network is too sure of its training images, and Γ d
 GRADIENT_RIDGE = 1e-3  # of Γ's mean eigenvalue
 DIMENSIONS = 12_288  # of a layer's patches, or outputs, beyond which a diagonal is kept (float64: 1.2 GB whole)
 BLOCK = 512  # rows of a covariance that are made at once
+BATCH = 64  # images of one forward pass, at most
 BATCH_NUMBERS = 64 * 3 * 32 * 32  # input numbers of one forward pass
 SEED = 0
 
@@ -80,7 +81,7 @@ def calibrate(
     if images < 1:
         raise DataError("calibration needs at least one training image")
     chosen = torch.randperm(len(train), generator=torch.Generator().manual_seed(SEED))[:images].sort().values
-    batch = batch or max(1, min(64, BATCH_NUMBERS // train.example().numel()))
+    batch = batch or train.pass_size(BATCH, BATCH_NUMBERS)
     two_sided = basis == "activations+gradients"
     watch = _Watch(copy.deepcopy(network).to(device).eval().requires_grad_(False), spec, two_sided)
     labels = torch.Generator().manual_seed(SEED)

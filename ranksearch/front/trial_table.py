@@ -60,11 +60,10 @@ def trial_table(history: StudyHistory, room: Room = "trials") -> pd.DataFrame:
     looked = [column for column in looked if any(column in row for row in rows)]
     types |= dict.fromkeys(looked, "float64")
     table = pd.DataFrame(rows, columns=[*COLUMNS, *settings, *looked, *_rank_columns(study.network)]).astype(types)
-    ok = (table["failure"] == "") & (table["stopped"] == "")
-    for objective, floor in study.floors.items():
-        ok &= table[objective] >= floor
+    eligible = table["number"].isin([t.number for t in history.eligible(room)])
     table["on_front"] = table["number"].isin([t.number for t in history.front(room)])
-    table["hypervolume"] = study.box.hypervolume_history(table["accuracy"].where(ok, 0), table["compression_ratio"])
+    counted = table["accuracy"].where(eligible, 0)
+    table["hypervolume"] = study.box.hypervolume_history(counted, table["compression_ratio"])
     table["seconds_total"] = table["seconds"].cumsum()
     table["images_total"] = table["images"].cumsum()
     return table

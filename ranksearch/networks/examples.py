@@ -100,6 +100,14 @@ class Examples(ABC):
         """The first input, normalised, as a batch of one."""
         return next(self.batches(1, steps=1))[0]
 
+    def pass_size(self, most: int, numbers: int) -> int:
+        """Images of one forward pass: at most ``most``, at most ``numbers`` input numbers together, one at least."""
+        return max(1, min(most, numbers // self._numbers))
+
+    @cached_property
+    def _numbers(self) -> int:
+        return self.example().numel()  # read once: a data set's workers may have to be started for it
+
     def batches(
         self,
         batch: int,

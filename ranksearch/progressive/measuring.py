@@ -74,7 +74,8 @@ def reestimate_in_place(
     if len(train) < 2:
         raise DataError("normalisation statistics need at least 2 training images, there is 1")
     images = min(max(images, 2), len(train))
-    steps = min(-(-images // _batch(train)), images // 2)  # two images at least: one may have no variance
+    passes = -(-images // train.pass_size(BATCH, BATCH_NUMBERS))
+    steps = min(passes, images // 2)  # of two images at least: one may have no variance
     with isolated_generators(device), torch.inference_mode():
         batches = train.batches(images // steps, seed=ORDER_SEED, steps=steps, augment=augment, device=device)
         for step, (inputs, _) in enumerate(batches, 1):
@@ -88,11 +89,6 @@ def reestimate_in_place(
             for name, buffer in buffers.items():
                 norm.get_buffer(name).copy_(buffer)
     network.eval()
-
-
-def _batch(examples: Examples) -> int:
-    """Images of one forward pass."""
-    return max(1, min(BATCH, BATCH_NUMBERS // examples.example().numel()))
 
 
 def predict(
@@ -109,7 +105,7 @@ def outputs_of(
     """As :func:`predict`, of ``network`` itself, which is in evaluation mode and placed on ``device``, or anything
     else that maps inputs to outputs."""
     with isolated_generators(device), torch.inference_mode():
-        batches = examples.batches(_batch(examples), device=device)
+        batches = examples.batches(examples.pass_size(BATCH, BATCH_NUMBERS), device=device)
         outputs = [precision.outputs(network, inputs).cpu() for inputs, _ in batches]
     return torch.cat(outputs)
 

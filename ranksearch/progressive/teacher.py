@@ -30,6 +30,7 @@ class Teacher:
         copied = precision.place(copy.deepcopy(network), torch.device(device))
         self.network, self.precision = copied.requires_grad_(False).eval(), precision
         self._answers: dict[Hashable, dict[Hashable, Tensor]] = {}  # by run, the latest last; by batch
+        self._bytes = 0
 
     def answer(self, inputs: Tensor, run: Hashable, batch: Hashable) -> Tensor:
         """Its outputs for ``inputs``, without gradient; ``run`` and ``batch`` tell these inputs from all others."""
@@ -40,14 +41,11 @@ class Teacher:
             answer = self.precision.outputs(self.network, inputs)
         # Other runs' answers make way. A run's own do not: the next one asks for the first of them first.
         while self._bytes + answer.nbytes > ROOM and len(self._answers) > 1:
-            del self._answers[next(iter(self._answers))]
+            self._bytes -= sum(left.nbytes for left in self._answers.pop(next(iter(self._answers))).values())
         if self._bytes + answer.nbytes <= ROOM:
             of_run[batch] = answer
+            self._bytes += answer.nbytes
         return answer
-
-    @property
-    def _bytes(self) -> int:
-        return sum(answer.nbytes for of_run in self._answers.values() for answer in of_run.values())
 
 
 class Shown:

@@ -120,13 +120,13 @@ class StudyHistory(msgspec.Struct, frozen=True, kw_only=True):
         """What served all trials, before the first: the shared training, and the screen as far as it was read."""
         return (self.elastic.seconds if self.elastic else 0.0) + sum(c.seconds for c in self.screen)
 
-    def front(self, room: Room = "trials") -> tuple[Trial, ...]:
-        """Finished trials that no other one of the room is better than, in all objectives.
-
-        One that is useless, or below a floor of the study, never is on the front.
-        """
-        rows = [(t, t.record.objectives(self.study.objectives)) for t in self.finished(room) if t.record]
+    def eligible(self, room: Room = "trials") -> tuple[Trial, ...]:
+        """Finished trials that may be on the front: none that is useless, or below a floor of the study."""
         floors = self.study.floors
-        rows = [(t, point) for t, point in rows if t.record and not t.record.failure and t.record.meets(floors)]
+        return tuple(t for t in self.finished(room) if t.record and not t.record.failure and t.record.meets(floors))
+
+    def front(self, room: Room = "trials") -> tuple[Trial, ...]:
+        """The eligible trials of a room that no other one of them is better than, in all objectives."""
+        rows = [(t, t.record.objectives(self.study.objectives)) for t in self.eligible(room) if t.record]
         kept = non_dominated([point for _, point in rows])
         return tuple(t for (t, _), on_front in zip(rows, kept, strict=True) if on_front)

@@ -105,14 +105,19 @@ class StudyBooks:
 
     def once(self, what: Stage, done: Callable[[], bool], work: Callable[[], T], **how: Any) -> T | None:
         """Does ``work`` in one process at a time until it is ``done``; see :func:`~.once.once`."""
-        return once(self._cached, f"{self.name}/{what}", done, work, **how)
+        return once(self._cached, self._of_stage(what), done, work, **how)
 
     def stages_at_work(self) -> list[AtWork]:
         """What one process does for all at this moment; before the study is made, too."""
-        names: dict[Stage, str] = {stage: f"{self.name}/{stage}" for stage in get_args(Stage)}
-        there = set(optuna.get_all_study_names(self._cached))
-        studies = {s: optuna.load_study(study_name=n, storage=self._cached) for s, n in names.items() if n in there}
-        return [one for stage, study in studies.items() for one in at_work(self.storage, study, stage)]
+        there, working = set(optuna.get_all_study_names(self._cached)), list[AtWork]()
+        for stage in get_args(Stage):
+            if (name := self._of_stage(stage)) in there:
+                working += at_work(self.storage, optuna.load_study(study_name=name, storage=self._cached), stage)
+        return working
+
+    def _of_stage(self, stage: Stage) -> str:
+        """The name of the Optuna study whose trials are a stage's turns."""
+        return f"{self.name}/{stage}"
 
     @property
     def _attributes(self) -> dict[str, Any]:

@@ -18,14 +18,13 @@ def torch_device(name: str | None) -> torch.device:
     there = {"cpu": True, "cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available()}
     if name is None:
         return torch.device("cuda" if there["cuda"] else "mps" if there["mps"] else "cpu")
-    kind = name.split(":")[0]
     try:
-        if kind not in there:
-            raise RuntimeError
         device = torch.device(name)
     except RuntimeError:
-        raise StudyFileError(f"device {name!r} is unknown; allowed: {', '.join(DEVICES)}, cuda:0, …") from None
-    if not there[kind] or (device.index or 0) >= max(1, torch.cuda.device_count()):
+        device = None
+    if device is None or device.type not in there:
+        raise StudyFileError(f"device {name!r} is unknown; allowed: {', '.join(DEVICES)}, cuda:0, …")
+    if not there[device.type] or (device.index or 0) >= max(1, torch.cuda.device_count()):
         raise StudyFileError(
             f"device {name!r} is not on this machine; it has {', '.join(k for k in there if there[k])}"
         )

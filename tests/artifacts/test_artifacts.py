@@ -107,7 +107,9 @@ def test_what_cannot_be_had_is_told(place: str, write: Write) -> None:
     with pytest.raises(WeightsError, match=r"bases\.safetensors: the study's bases is not in .*search\.artifacts"):
         artifacts.require("bases.safetensors", "12", "the study's bases")
     artifacts.put("bases.safetensors", lambda path: path.write_text("others"))
-    with pytest.raises(WeightsError, match=r"not the study's bases, or .* \(digest \w{16}, booked 12\)\. Put it back"):
+    with pytest.raises(
+        WeightsError, match=r"not the study's bases, or damaged \(digest \w{16}, booked 12\)\. Put it back"
+    ):
         artifacts.require("bases.safetensors", "12", "the study's bases")
 
 
@@ -138,7 +140,8 @@ def test_a_bucket_out_of_reach_is_no_refusal(write: Write, s3: str, monkeypatch:
         lambda: artifacts.put("file", lambda path: path.write_text("x")),
     ]
     for attempt in attempts:
-        with pytest.raises(StorageError, match=r"s3://studies/bars/1f/ cannot be reached: .*; the same command goes"):
+        told = r"s3://studies/bars/1f/ cannot be reached: .*; the same command goes on"
+        with pytest.raises(StorageError, match=told):
             attempt()
 
 

@@ -32,7 +32,8 @@ def test_the_front_is_kept_and_exported(
     folder = session.artifacts.folder
     assert {p.stem for p in folder.iterdir()} == {records[n].key for n in on_front} | {"bases"}
     dominated = next(n for n in records if n not in on_front)
-    with pytest.raises(SelectionError, match=f"trial {dominated}: its weights are not in .*: only the front's are"):
+    told = f"trial {dominated}: its weights are not in .*: only the front's are kept"
+    with pytest.raises(SelectionError, match=told):
         session.store.find(dominated, rank_file(history.study, dominated, records[dominated]))
 
     taken = path.with_name("taken")

@@ -79,7 +79,10 @@ def test_a_third_objective_does_not_lead_to_what_is_beaten_in_accuracy_and_size(
         ("knee=3", "selection 'knee=3' is written 'knee'"),
         ("trial=x", "selection 'trial=x': 'x' is not a number; for example trial=17"),
         ("max-drop=0.1", "no trial within 0.1 points of the dense network's 95.00%; the best has 94.00%: max-drop=1"),
-        ("min-ratio=14", "no trial above the accuracy floor, 50.00%, at ratio ≥ 14; the smallest network reaches 12: "),
+        (
+            "min-ratio=14",
+            "no trial above the accuracy floor, 50.00%, at ratio ≥ 14; the smallest network reaches 12: min-ratio=12",
+        ),
         ("trial=9", "study 'made-up': no trial 9 with a measurement of its own; there are 0, 1, 2, 3, 4, 5"),
         ("trial=5", "study 'made-up': trial 5 failed: loss is NaN at step 3; choose another"),
     ],

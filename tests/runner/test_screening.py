@@ -148,9 +148,8 @@ def test_trials_run_from_it_with_default_training_and_say_what_the_stages_said(
 def test_it_is_deterministic_and_goes_on_where_it_stopped(
     founded: Callable[..., Session], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    monkeypatch.setattr(
-        "ranksearch.subject.subject.fast_precision", lambda *arguments: FLOAT32
-    )  # by timing it is not the same
+    # By timing it is not the same.
+    monkeypatch.setattr("ranksearch.subject.subject.fast_precision", lambda *arguments: FLOAT32)
     session = founded()
     counted = iter(range(100))
 
