@@ -11,7 +11,7 @@ from typing import Annotated, Any, Literal
 
 import typer
 
-from .errors import RanksearchError, describe
+from .errors import RanksearchError, TableError, describe
 from .runner import notice
 from .terminal.console import Console, plain_console
 
@@ -175,6 +175,9 @@ def front(
     """Print the Pareto front; write the table of all trials."""
     from .verbs.results import show_front
 
+    for path, suffix in ((csv, ".csv"), (parquet, ".parquet")):
+        if path and path.suffix != suffix:
+            raise TableError(f"{path}: --{suffix[1:]} writes a file that ends in {suffix}")
     show_front(_study(study, storage=storage), [p for p in (csv, parquet) if p], _console())
 
 
@@ -248,8 +251,9 @@ def export(
 
     if form is None and (runtime or batch):
         raise SelectionError("--runtime and --batch say how the layers' forms are timed: they go with --form")
-    forms = Forms.parse(form, runtime or "torch", batch or 1) if form else None
-    for path, said in export_selected(_study(study, storage=storage), select, file, output, to, forms):
+    forms = None if form is None else Forms.parse(form, runtime or "torch", batch or 1)
+    opened = _study(study, storage=storage) if file is None or to == "card" else _study_alone(study)
+    for path, said in export_selected(opened, select, file, output, to, forms):
         _console().print(f"{path} written" + (f": {said}" if said else ""), soft_wrap=True)
 
 

@@ -1,5 +1,6 @@
 """The rank table of every trial of the front, as the note that optuna-dashboard shows beside it."""
 
+import hashlib
 import logging
 import re
 import shlex
@@ -20,7 +21,7 @@ from ..terminal.tables import ranks_text
 
 log = logging.getLogger(__name__)
 
-MARK = "[//]: # (ranksearch)"  # a note of ours begins with it; Markdown does not show it
+MARK = re.compile(r"\[//\]: # \(ranksearch ([0-9a-f]{8})\)\n(.*)", re.DOTALL)  # Markdown does not show the first line
 PART = re.compile(r"dashboard:(\d+):note_str:(\d+)")  # attributes of a study that hold the notes of its trials
 
 
@@ -55,10 +56,10 @@ class FrontNotes:
         storage, study_id = study._storage, study._study_id
         there = _notes(storage.get_study_system_attrs(study_id))
         wanted = {storage.get_trial_id_from_study_id_trial_number(study_id, n): body for n, body in front.items()}
-        left = {trial: "" for trial, body in there.items() if body.startswith(MARK) and trial not in wanted}
+        left = {trial: "" for trial, body in there.items() if _ours(body) and trial not in wanted}
         for trial, body in (wanted | left).items():
             before = there.get(trial, "")
-            if before != body and (not before or before.startswith(MARK)):
+            if before != body and (not before or _ours(before)):
                 save_note(_Noted(storage, study, trial), body)
 
 
@@ -80,6 +81,16 @@ def _notes(attributes: Mapping[str, Any]) -> dict[int, str]:
     return {trial: "".join(found[i] for i in sorted(found)) for trial, found in parts.items()}
 
 
+def _ours(body: str) -> bool:
+    """Whether a note is as we wrote it: once somebody added a word, it is theirs."""
+    found = MARK.fullmatch(body)
+    return found is not None and found[1] == _digest(found[2])
+
+
+def _digest(text: str) -> str:
+    return hashlib.sha256(text.encode()).hexdigest()[:8]
+
+
 def note(trial: Trial, record: TrialRecord, history: StudyHistory, file: Path) -> str:
     """Markdown: what a trial of the front measured, how to take it away, and its ranks by layer."""
     study, cost = history.study, record.counted
@@ -94,4 +105,5 @@ def note(trial: Trial, record: TrialRecord, history: StudyHistory, file: Path) -
         f"{'×'.join(map(str, full_ranks(layer)))} |"
         for layer in study.network.layers
     ]
-    return "\n".join([MARK, "", told, "", code(command), "", "| layer | ranks | full |", "|---|---:|---:|", *rows])
+    text = "\n".join(["", told, "", code(command), "", "| layer | ranks | full |", "|---|---:|---:|", *rows])
+    return f"[//]: # (ranksearch {_digest(text)})\n{text}"

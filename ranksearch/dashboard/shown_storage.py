@@ -12,6 +12,7 @@ from optuna.study._frozen import FrozenStudy
 from optuna.trial import FrozenTrial, TrialState
 
 from ..study.rows import record_of
+from ..study.study_books import parts_of
 
 NOTE = re.compile(r"dashboard:(\d+:)?note_(ver|str:\d+)")  # attributes of a study in which optuna-dashboard keeps notes
 
@@ -72,11 +73,9 @@ class ShownStorage(BaseStorage):
     def delete_study(self, study_id: int) -> None:
         if not self._edits:
             self._refuse()
-        name = self.get_study_name_from_id(study_id)
-        for study in self._storage.get_all_studies():  # its other rooms first: without it nothing would lead to them
-            if study.study_name.startswith(f"{name}/"):
-                self._storage.delete_study(study._study_id)
-        self._storage.delete_study(study_id)
+        parts, there = parts_of(self.get_study_name_from_id(study_id)), self._storage.get_all_studies()
+        for study in sorted((s for s in there if s.study_name in parts), key=lambda s: parts.index(s.study_name)):
+            self._storage.delete_study(study._study_id)
 
     def create_new_study(self, directions: Sequence[StudyDirection], study_name: str | None = None) -> int:
         self._refuse()

@@ -112,7 +112,8 @@ def _min_ratio(table: pd.DataFrame, ratio: float, study: StudyRecord) -> pd.Data
     kept = found[found["compression_ratio"] >= ratio]
     if kept.empty:
         largest = math.floor(found["compression_ratio"].max() * 100) / 100
-        above = f" above the accuracy floor, {study.accuracy_floor:.2%}," if study.accuracy_floor else ""
+        within = 0 < study.accuracy_floor <= found["accuracy"].max()
+        above = f" above the accuracy floor, {study.accuracy_floor:.2%}," if within else ""
         raise SelectionError(
             f"no trial{above} at ratio ≥ {ratio:g}; the smallest network reaches {largest:g}: min-ratio={largest:g}"
         )

@@ -6,6 +6,7 @@ from pathlib import Path
 import pandas as pd
 
 from ..errors import TableError, nearest
+from ..whole_file import whole_file
 
 WRITERS: dict[str, Callable[[pd.DataFrame, Path], None]] = {
     ".csv": lambda table, path: table.to_csv(path, index=False),
@@ -22,8 +23,8 @@ def write_table(table: pd.DataFrame, path: Path) -> Path:
     if path.suffix not in WRITERS:
         raise TableError(f"{path}: a table is written by its suffix{nearest(path.suffix, list(WRITERS))}")
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        WRITERS[path.suffix](table, path)
+        with whole_file(path) as part:
+            WRITERS[path.suffix](table, part)
     except OSError as error:
         raise TableError(f"{path}: cannot write the table: {error.strerror or error}") from None
     return path

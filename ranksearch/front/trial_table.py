@@ -43,10 +43,10 @@ def trial_table(history: StudyHistory, room: Room = "trials") -> pd.DataFrame:
 
     Beside :data:`COLUMNS`: ``schedule/…`` and ``recipe/…``, one column per setting; ``rank/LAYER/MODE`` with
     mode ``rank_out``, ``rank_in`` or ``rank``, NA where the layer is dense; where cheap stages were asked,
-    ``stage/STAGE/accuracy`` and ``stage/STAGE/distance``; ``on_front``, whether no other
-    trial of the table is better in the study's objectives (each the name of a column, maximised; a failed or
-    stopped trial, or one below a floor, never is); and running values in this order, ``hypervolume`` (share of
-    the study's box), ``seconds_total``, ``images_total``. The accuracy of a ``stopped`` trial is its last
+    ``stage/STAGE/accuracy`` and ``stage/STAGE/distance``; ``eligible``, whether it neither failed nor was stopped
+    and meets the study's floors; ``on_front``, whether it is and no other such trial of the table is better in the
+    study's objectives (each the name of a column, maximised); and running values in this order, ``hypervolume`` (share
+    of the study's box), ``seconds_total``, ``images_total``. The accuracy of a ``stopped`` trial is its last
     milestone's. ``digest`` names the ranks, ``key`` the ranks with schedule and recipe. ``compression_ratio``,
     ``mac_ratio``, ``params`` and ``macs`` are by the count of the study; ``latency`` is in seconds, and NaN where
     the study compares none.
@@ -60,9 +60,9 @@ def trial_table(history: StudyHistory, room: Room = "trials") -> pd.DataFrame:
     looked = [column for column in looked if any(column in row for row in rows)]
     types |= dict.fromkeys(looked, "float64")
     table = pd.DataFrame(rows, columns=[*COLUMNS, *settings, *looked, *_rank_columns(study.network)]).astype(types)
-    eligible = table["number"].isin([t.number for t in history.eligible(room)])
+    table["eligible"] = table["number"].isin([t.number for t in history.eligible(room)])
     table["on_front"] = table["number"].isin([t.number for t in history.front(room)])
-    counted = table["accuracy"].where(eligible, 0)
+    counted = table["accuracy"].where(table["eligible"], 0)
     table["hypervolume"] = study.box.hypervolume_history(counted, table["compression_ratio"])
     table["seconds_total"] = table["seconds"].cumsum()
     table["images_total"] = table["images"].cumsum()

@@ -25,6 +25,7 @@ class Task:
         distil: (outputs, the teacher's outputs, temperature) of a batch → scalar; learned from.
         require: (the dense network's outputs, targets) of a whole split; raises :class:`MetricError` where its metric
             lies beyond the range that it is scaled from.
+        said: what accuracy means here, a sentence for reports; empty where it is top-1.
     """
 
     loss: Loss
@@ -32,6 +33,7 @@ class Task:
     distance: Metric
     distil: Callable[[Tensor, Tensor, float], Tensor]
     require: Callable[[Tensor, Tensor], None] = lambda outputs, targets: None
+    said: str = ""
 
     @classmethod
     def of(
@@ -58,6 +60,8 @@ class Task:
         >>> mae = Task.of(F.l1_loss, lambda y, t: float((y - t).abs().mean()), "minimize", (0.0, 2.0))
         >>> mae.score(torch.ones(3), torch.zeros(3))
         0.5
+        >>> mae.said
+        "Accuracy is the study's own metric, minimised, scaled: 0 % is 2, 100 % is 0."
         """
         if direction not in ("maximize", "minimize"):
             raise StudyFileError(f"direction = {direction!r} is unknown; allowed: maximize, minimize")
@@ -66,7 +70,14 @@ class Task:
             raise StudyFileError(f"range = {range} must be two different finite numbers, the metric's ends")
         task = CLASSIFICATION
         if metric is not None:
-            task = replace(task, score=_scaled(metric, direction, low, high), require=_within(metric, low, high))
+            worst, best = (low, high) if direction == "maximize" else (high, low)
+            how = f"{direction[:-3]}ised, scaled: 0 % is {worst:g}, 100 % is {best:g}"
+            task = replace(
+                task,
+                score=_scaled(metric, direction, low, high),
+                require=_within(metric, low, high),
+                said=f"Accuracy is the study's own metric, {how}.",
+            )
         if loss is not None:
             task = replace(task, loss=loss, distance=_squared_error, distil=_squared_output_error)
         return task

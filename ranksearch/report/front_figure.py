@@ -181,10 +181,16 @@ def _traces(data: FrontData, axis: str, place: int, alone: bool) -> Iterator[tup
     yield (
         f"dense {data.dense:.1f} %" if alone else "dense",
         scatter(
-            (dense, replace(dense, ratios=dict.fromkeys(RATIOS, 2 * data.box.ratio_high))),
+            (dense, replace(dense, ratios=dict.fromkeys(RATIOS, 2 * data.box.ratio_high), hover="")),
             6,
             line={"color": shade, "width": 1, "dash": "dash"},
-            marker={"size": 11, "symbol": "circle-open", "color": shade, "line": {"width": 2}},
+            marker={
+                "size": 11,
+                "symbol": "circle-open",
+                "color": shade,
+                "line": {"width": 2},
+                "opacity": [1, 0],  # the far end is no network
+            },
         ),
     )
     yield (

@@ -1,9 +1,9 @@
 """The sections on the front: the picture, and its networks with the command that exports each."""
 
-import shlex
 from collections.abc import Mapping, Sequence
 
 from .blocks import Block, Chart, Column, Explorer, Section, Table, Text, per_study
+from .export_command import ExportCommand
 from .front_data import FrontData, front_data
 from .front_figure import axis_choices, draw_front
 from .point_panel import study_panels
@@ -15,7 +15,7 @@ def front_section(views: Sequence[StudyView], study_files: Mapping[str, str]) ->
     """The Pareto front of all studies in one picture, to be explored.
 
     Args:
-        study_files: path of the study file by study name, as in a command; ``NAME.toml`` where it is not given.
+        study_files: path of the study file by study name, as in a command; a notebook's study has none.
     """
     data = [front_data(view) for view in views]
     chart = Chart(
@@ -26,13 +26,9 @@ def front_section(views: Sequence[StudyView], study_files: Mapping[str, str]) ->
         height=560,
         choices=axis_choices(data),
     )
-    panels = tuple(study_panels(view, _file(view, study_files)) for view in views)
+    panels = tuple(study_panels(view, study_files.get(view.study.name)) for view in views)
     explored: Block = Explorer(chart, panels) if any(of.points for of in panels) else chart
     return Section("front", "Pareto front", (explored, *(Text(text) for text in _comparability(views))))
-
-
-def _file(view: StudyView, study_files: Mapping[str, str]) -> str:
-    return study_files.get(view.study.name, f"{view.study.name}.toml")
 
 
 def _caption(views: Sequence[StudyView], data: Sequence[FrontData]) -> str:
@@ -44,7 +40,7 @@ def _caption(views: Sequence[StudyView], data: Sequence[FrontData]) -> str:
         f"Accuracy on the search split ({images} images), parameters by the {forms} count",
         "dotted: the study's box",
     ]
-    if len(data) == 1 and data[0].front:
+    if len(data) == 1 and data[0].front and data[0].staircase:
         parts.append("shaded: what the front dominates of it")
     if any(d.finalists for d in data):
         parts.append("stars: fine-tuned at full length, mean ± standard deviation on the test split")
@@ -75,19 +71,19 @@ def networks_section(views: Sequence[StudyView], study_files: Mapping[str, str])
     """The networks of the front as a table.
 
     Args:
-        study_files: path of the study file by study name, as in a command; ``NAME.toml`` where it is not given.
+        study_files: path of the study file by study name, as in a command; a notebook's study has none.
     """
 
     def blocks(view: StudyView, place: int) -> Sequence[Block]:
-        table = front_table(view, _file(view, study_files), place)
+        table = front_table(view, study_files.get(view.study.name), place)
         return (table,) if table.rows else ()
 
     return Section("networks", "Networks of the front", per_study(views, blocks))
 
 
-def front_table(view: StudyView, study_file: str, place: int = 0) -> Table:
+def front_table(view: StudyView, study_file: str | None, place: int = 0) -> Table:
     """One row per network of the front, from the largest to the smallest."""
-    dense = view.study.dense.accuracy
+    dense, export = view.study.dense.accuracy, ExportCommand.of(study_file)
     timed = ("latency ratio",) if view.front["latency_ratio"].notna().any() else ()
     numbers = ("accuracy", "to dense", "ratio, pivoted", "ratio, plain", "MACs", *timed, "parameters")
     return Table(
@@ -108,7 +104,7 @@ def front_table(view: StudyView, study_file: str, place: int = 0) -> Table:
                 *(times(row["latency_ratio"]) for _ in timed),
                 count(row["params"]),
                 schedule_words(schedule_of(row)),
-                f"ranksearch export {shlex.quote(study_file)} --select trial={row['number']} -o ranks.json",
+                export(f"trial={row['number']}"),
             )
             for row in view.front.to_dict("records")
         ),

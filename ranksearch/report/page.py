@@ -14,6 +14,7 @@ from plotly.offline import get_plotlyjs
 
 from ..errors import ReportError
 from ..records import StudyHistory
+from ..whole_file import whole_file
 from .blocks import Chart, Explorer, Section
 from .confirmed_section import confirmed_section
 from .finalists_section import finalists_section
@@ -78,13 +79,14 @@ def page(histories: Sequence[StudyHistory], study_files: Mapping[str, str]) -> s
 def write_report(
     histories: Sequence[StudyHistory], path: Path, *, study_files: Mapping[str, str] | None = None
 ) -> Path:
-    """Writes one self-contained HTML page about one study, or about several overlaid; returns ``path``.
+    """Writes one self-contained HTML page about one study, or about several overlaid; returns its path.
 
     The page works from the file, offline, makes no request, follows the reader's light or dark colours, and prints.
 
     Args:
-        study_files: path of the study file by study name, as in a command: the table of networks prints with it
-            the command that exports each. ``NAME.toml`` where it is not given.
+        path: of the page, or of a folder for its ``index.html``.
+        study_files: path of the study file by study name: the page prints with it the command that exports a network;
+            the call in a notebook where it is not given.
 
     Raises:
         ReportError: no study is given, or the file cannot be written.
@@ -92,9 +94,11 @@ def write_report(
     if not histories:
         raise ReportError("a report needs at least one study, got none: name one")
     html = page(histories, study_files or {})
+    if path.suffix != ".html":
+        path = path / "index.html"
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(html, "utf-8")
+        with whole_file(path) as part:
+            part.write_text(html, "utf-8")
     except OSError as error:
         raise ReportError(f"{path}: cannot write the report: {error.strerror or error}") from None
     return path

@@ -43,7 +43,7 @@ function factsOf(point) {
 
 function commandOf(study, point, pick) {
   if (!pick.select) return [];
-  const code = make("code", "", `${study.command} ${pick.select} ${study.output}`);
+  const code = make("code", "", study.export.before + pick.select + study.export.after);
   const button = make("button", "", "Copy");
   button.type = "button";
   button.addEventListener("click", async () => {

@@ -5,6 +5,7 @@ function explore(box, studies) {
   const panel = box.querySelector(".panel");
   let study = Math.max(0, studies.findIndex((one) => one.picks.named.length));
   let picked = null; // address: the study's place, then the point's key
+  let asked = ""; // the selection that led to it
   let place = null; // the chart, once it is drawn
 
   function ring({data, layout}) { // around the picked point, where the axes now put it; tells what of the layout changed
@@ -19,6 +20,7 @@ function explore(box, studies) {
 
   function show(key, pick) {
     picked = key ? `${study}/${key}` : null;
+    asked = pick.select;
     panel.dataset.point = picked ?? "";
     panel.style.setProperty("--own", `var(--study-${study % Number(box.dataset.colours)})`);
     panel.replaceChildren(...panelOf(studies[study], key, pick, (other, focused) => {
@@ -31,12 +33,16 @@ function explore(box, studies) {
     Plotly.relayout(place, ring(place));
   }
 
-  function go(address) {
+  function showAt(address) {
     const cut = address.indexOf("/");
     const [other, key] = [Number(address.slice(0, cut)), address.slice(cut + 1)];
     if (!(key in studies[other].points)) return;
     if (other !== study) turnTo(other);
     show(key, {select: studies[study].points[key].select, remark: ""});
+  }
+
+  function go(address) {
+    showAt(address);
     if (panel.getBoundingClientRect().top > innerHeight - 160) panel.scrollIntoView();
   }
 
@@ -67,8 +73,24 @@ function explore(box, studies) {
   form.elements.study?.addEventListener("change", (event) => {
     turnTo(Number(event.target.value));
     const [first] = studies[study].picks.named;
-    ask(first ?? {point: "", select: "", remark: NOTHING});
+    ask(first ?? NOTHING);
   });
+  box.picked = () => ({study, asked, picked, along: ["drop", "ratio"].map((name) => pickAt(name)?.select)});
+  box.pickAgain = (before) => { // on a later page of the same studies
+    if (!(before.study in studies)) return;
+    turnTo(before.study);
+    const {named, drop, ratio} = studies[study].picks;
+    for (const [i, [name, along]] of [["drop", drop], ["ratio", ratio]].entries()) {
+      const at = along.findIndex((pick) => pick.select === before.along[i]);
+      if (at < 0) continue;
+      form.elements[name].value = at;
+      told(name);
+    }
+    const same = [...named, ...drop, ...ratio].find((pick) => pick.select === before.asked);
+    if (same) ask(same);
+    else if (before.picked) showAt(before.picked);
+    else ask(named[0] ?? NOTHING);
+  };
   form.addEventListener("submit", (event) => event.preventDefault());
   document.addEventListener("click", (event) => {
     const link = event.target.closest("a[data-point]");
@@ -82,8 +104,8 @@ function explore(box, studies) {
   }
 
   turnTo(study);
-  ask(studies[study].picks.named[0] ?? {point: "", select: "", remark: NOTHING});
+  ask(studies[study].picks.named[0] ?? NOTHING);
   return {ring, listen};
 }
 
-const NOTHING = "Nothing is on the front yet: click a point to see its ranks.";
+const NOTHING = {point: "", select: "", remark: "Nothing is on the front yet: click a point to see its ranks."};

@@ -1,6 +1,5 @@
 """What the page tells of a point that is picked: ranks in their legal range, λ, milestones, cost per layer, command."""
 
-import shlex
 from dataclasses import dataclass
 from functools import lru_cache
 
@@ -21,6 +20,7 @@ from ..layers import (
 from ..layers.configuration import as_tuple
 from ..records import LatencyComparison, Milestone, StudyRecord, Trial, TrialRecord
 from .blocks import Fact
+from .export_command import ExportCommand
 from .picks import Picks, picks
 from .schedule_figure import decay_curve
 from .study_view import StudyView
@@ -88,15 +88,14 @@ class StudyPanels:
     """All points of a study that can be picked, by key, and what picks them.
 
     Attributes:
-        command: what precedes a selection in the command that exports; ``output`` what follows.
+        export: what stands before and after a selection in the command that exports.
         curves: λ, mean over layers, at equidistant points of a trial, each once.
         along: keys of the front, from the largest network to the smallest.
     """
 
     study: str
     form: str
-    command: str
-    output: str
+    export: ExportCommand
     layers: tuple[Layer, ...]
     curves: tuple[tuple[float, ...], ...]
     points: dict[str, PanelPoint]
@@ -104,11 +103,11 @@ class StudyPanels:
     picks: Picks
 
 
-def study_panels(view: StudyView, study_file: str) -> StudyPanels:
+def study_panels(view: StudyView, study_file: str | None) -> StudyPanels:
     """The panels of one study.
 
     Args:
-        study_file: path of the study file, as in a command.
+        study_file: path of the study file, as in a command; a notebook's study has none.
     """
     study = view.study
     made = _Maker(study, frozenset(view.front["number"]))
@@ -123,8 +122,7 @@ def study_panels(view: StudyView, study_file: str) -> StudyPanels:
     return StudyPanels(
         study.name,
         study.form,
-        f"ranksearch export {shlex.quote(study_file)} --select",
-        "-o ranks.json",
+        ExportCommand.of(study_file),
         tuple(
             Layer(spec.name, full_ranks(spec), count(spec.params), large(spec.macs), tuple(costs))
             for spec, costs in zip(study.network.layers, made.costs, strict=True)
@@ -150,7 +148,7 @@ class _Maker:
 
     def trial(self, trial: Trial, record: TrialRecord) -> PanelPoint:
         """A trial of the search."""
-        became = "on the front" if trial.number in self.front else "another is as good in everything, and better"
+        became = "on the front" if trial.number in self.front else "another is at least as good in everything"
         if not record.meets(self.study.floors):
             became = "below a floor of the study"
         return self._trained(

@@ -47,7 +47,7 @@ class StudyView:
     @cached_property
     def trial_of(self) -> dict[str, int]:
         """The first trial that worked with certain ranks, by their digest."""
-        works = self.trials[self.trials["failure"] == ""].drop_duplicates("digest")
+        works = self.trials[(self.trials["failure"] == "") & (self.trials["stopped"] == "")].drop_duplicates("digest")
         return dict(zip(works["digest"], works["number"], strict=True))
 
     @cached_property

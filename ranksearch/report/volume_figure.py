@@ -44,9 +44,11 @@ def volume_data(view: StudyView) -> VolumeData:
 
 def baseline_volumes(view: StudyView) -> dict[str, tuple[int, float]]:
     """Number of networks and hypervolume of every baseline, in the same box."""
+    box, networks = view.study.box, view.baselines
+    counted = networks.assign(accuracy=networks["accuracy"].where(networks["eligible"], 0))
     return {
-        str(name): (len(rows), view.study.box.hypervolume(rows["accuracy"], rows["compression_ratio"]))
-        for name, rows in view.baselines.groupby("baseline")
+        str(name): (len(rows), box.hypervolume(rows["accuracy"], rows["compression_ratio"]))
+        for name, rows in counted.groupby("baseline")
     }
 
 

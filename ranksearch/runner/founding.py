@@ -111,7 +111,7 @@ def found_study(session: Session, on_point: Callable[[ClosedFormPoint], None] | 
             "search": len(subject.splits.search),
             "test": len(subject.splits.test) if subject.splits.test else 0,
         },
-        protocol=(*subject.splits.protocol, *lost_by_norms(session)),
+        protocol=tuple(said for said in (*subject.splits.protocol, subject.task.said, *lost_by_norms(session)) if said),
         closed_form=tuple(points),
         machine=subject.machine,
         seconds_per_trial=seconds_of_trial(session, points[len(points) // 2], seconds_per_point),

@@ -11,7 +11,7 @@ from ..errors import StudyChangedError
 #: settings that change neither a measurement nor the search space, and so may change when a study is resumed.
 #: Weights and data are held by the digests of their content, wherever they lie.
 FREE = (
-    "name", "network.weights", "network.expect_accuracy", "network.training", "data.source",
+    "name", "network.weights", "network.expect_accuracy", "network.training", "data.source", "data.workers",
     "search.trials", "search.minutes", "search.sampler", "search.baselines", "search.storage", "search.artifacts",
     "search.workers", "search.device", "search.stop", "search.population", "search.closed_form", "screen.share",
     "screen.candidates", "screen.bypass", "screen.enqueue", "screen.stages", "finetune", "report",
@@ -62,6 +62,22 @@ def require_same(
         f"study {name!r} measured under other conditions, and resuming it would mix them: {'; '.join(told)}; "
         "restore them, or give the study a new name"
     )
+
+
+def going_on(made: Mapping[str, Any], now: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+    """The settings of a study that goes on: as it was made, those that are free as its file says now.
+
+    >>> going_on({"search": {"trials": 4, "seed": 0}}, {"search": {"trials": 9, "seed": 1}})
+    {'search': {'trials': 9, 'seed': 0}}
+    """
+    settings = dict[str, Any](made)
+    for name in made.keys() & now.keys():
+        key, (old, new) = prefix + name, (made[name], now[name])
+        if _is_free(key):
+            settings[name] = new
+        elif isinstance(old, Mapping) and isinstance(new, Mapping):
+            settings[name] = going_on(old, new, f"{key}.")
+    return settings
 
 
 def _flat(settings: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:

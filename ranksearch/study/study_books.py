@@ -26,6 +26,12 @@ ROOMS: dict[Room, str] = {
 T = TypeVar("T")
 
 
+def parts_of(name: str) -> tuple[str, ...]:
+    """The names of all Optuna studies that the study ``name`` may consist of, its own last: it leads to the others."""
+    rooms, stages = (name + room for room in ROOMS.values()), (f"{name}/{stage}" for stage in get_args(Stage))
+    return (*stages, f"{name}/screen", *sorted(rooms, reverse=True))
+
+
 class StudyBooks:
     """A study in its storage, without its trials.
 

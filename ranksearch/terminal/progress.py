@@ -32,7 +32,7 @@ def summary(history: StudyHistory) -> str:
     """Best of the front and hypervolume in one clause."""
     front = [(t.record.measured.accuracy, t.record.counted.compression_ratio) for t in history.front() if t.record]
     if not front:
-        return "no useful trial yet"
+        return "nothing on the front yet"
     volume = history.study.box.hypervolume(*zip(*front, strict=True))
     best, smallest = max(front), max(front, key=lambda p: p[1])
     ends = " … ".join(f"{a:.2%} at {r:.2f}×" for a, r in dict.fromkeys([best, smallest]))

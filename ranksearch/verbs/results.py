@@ -6,16 +6,18 @@ from pathlib import Path
 import msgspec
 from rich.console import Console
 
-from ..front import confirmed_table, front, study_table, trial_table, write_table
+from ..front import confirmed_table, front, study_table, trial_table, why_nothing, write_table
 from ..records import StudyHistory
 from ..report import write_report
 from ..study import (
     Ledger,
     StudyFile,
+    going_on,
     importances,
     open_storage,
     reaching,
     read_history,
+    settings,
 )
 from ..terminal.tables import confirmed_text, finalists_table, front_table
 
@@ -27,7 +29,10 @@ def show_front(study: StudyFile, files: Sequence[Path], console: Console) -> Non
     records = {t.number: t.record for t in history.finished() if t.record}
     again = confirmed_table(history).to_dict("records") if history.confirmations else []
     confirmed = {int(row["number"]): confirmed_text(row) for row in again}
-    console.print(front_table([(int(n), records[int(n)]) for n in front(table)["number"]], history, confirmed))
+    best = [(int(n), records[int(n)]) for n in front(table)["number"]]
+    console.print(front_table(best, history, confirmed))
+    if len(table) and not best:
+        console.print(f"nothing on the front: {why_nothing(table, history.study)}", soft_wrap=True)
     if finalists := [t.record for t in history.finished("finalists") if t.record]:
         console.print(finalists_table(finalists))
     for path in files:
@@ -36,7 +41,8 @@ def show_front(study: StudyFile, files: Sequence[Path], console: Console) -> Non
 
 
 def report_history(study: StudyFile, ledger: Ledger | None = None) -> StudyHistory:
-    """All that a report shows: the history with its screen, importances, and what the study file names as published.
+    """All that a report shows: the history with its screen, importances, and what the study file says by now of
+    settings that may change, and names as published.
 
     Args:
         ledger: of the study, where it is open already.
@@ -45,14 +51,13 @@ def report_history(study: StudyFile, ledger: Ledger | None = None) -> StudyHisto
         ledger = ledger or Ledger(open_storage(study.storage_url, create=False), study.name)
         history = ledger.history(screen=True)
         found = importances(ledger.study(), history)
-    return msgspec.structs.replace(history, importances=found, published=study.report.published)
+    record = msgspec.structs.replace(history.study, settings=going_on(history.study.settings, settings(study)))
+    return msgspec.structs.replace(history, study=record, importances=found, published=study.report.published)
 
 
 def make_report(studies: Sequence[StudyFile], output: Path | None) -> Path:
     """Writes the page of one study, or of several overlaid; ``./reports/NAME/index.html`` unless told otherwise."""
-    path = output or Path("reports") / "+".join(study.name for study in studies) / "index.html"
-    if path.suffix != ".html":
-        path = path / "index.html"
+    path = output or Path("reports") / "+".join(study.name for study in studies)
     histories, files = told_apart([report_history(study) for study in studies], studies)
     return write_report(histories, path, study_files=files)
 

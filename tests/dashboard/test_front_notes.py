@@ -64,11 +64,24 @@ def test_what_people_wrote_is_left_alone(book: Callable[..., Any]) -> None:
     assert notes_of(ledger)[number] == "my own"
 
 
+def test_what_people_added_to_a_note_of_ours_is_left_alone(book: Callable[..., Any]) -> None:
+    path, ledger = book()
+    notes, (first, *_) = FrontNotes(ledger, path), ledger.history().front()
+    notes.write(ledger.history())
+    study = ledger.study()
+    trial, more = study.get_trials()[first.number], notes_of(ledger)[first.number] + "\nnot for phones"
+    optuna_dashboard.save_note(SimpleNamespace(storage=study._storage, study=study, _trial_id=trial._trial_id), more)
+    assert first.record
+    add(ledger, better(first.record))  # it leaves the front
+    notes.write(ledger.history())
+    assert notes_of(ledger)[first.number] == more
+
+
 def test_a_note_holds_every_layer(measured: StudyHistory) -> None:
     trial = measured.front()[0]
     assert trial.record
     text = note(trial, trial.record, measured, Path("bars.toml"))
-    assert text.startswith(MARK)
+    assert MARK.fullmatch(text)
     for layer in measured.study.network.layers:
         assert f"| `{layer.name}` | " in text
     assert f"`ranksearch export bars.toml --select trial={trial.number}`" in text

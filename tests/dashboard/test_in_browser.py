@@ -66,6 +66,10 @@ def test_the_page_follows_the_study_and_keeps_what_was_chosen(
     page.locator("input[type=radio]:not(:checked)").first.check(force=True)
     chosen = "[...document.querySelectorAll('input:checked')].map(e => e.name + e.value)"
     before = page.evaluate(chosen)
+    page.locator("a[data-point]").first.click()
+    page.wait_for_timeout(1500)  # the link scrolls smoothly
+    picked = "document.querySelector('.panel').dataset.point + document.querySelector('.panel .command').textContent"
+    told = page.evaluate(picked)
     page.evaluate("scrollTo({top: 333, behavior: 'instant'})")
 
     record = measured.finished()[0].record
@@ -74,6 +78,7 @@ def test_the_page_follows_the_study_and_keeps_what_was_chosen(
     opened.wait_for(f"{trials} === 1")
     opened.wait_for("scrollY === 333")
     assert page.evaluate(chosen) == before
+    assert page.evaluate(picked) == told  # another leads the front by now
     opened.check(url)
     served.end()
 

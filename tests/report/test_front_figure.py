@@ -30,6 +30,8 @@ def test_one_study_is_drawn_by_kind(history: StudyHistory) -> None:
     assert front.mode == "lines+markers"
     assert list(trace(figure, "dense 99.8 %").y) == pytest.approx([99.78, 99.78])
     assert trace(figure, "dense 99.8 %").x[0] == 1.0
+    assert trace(figure, "dense 99.8 %").marker.opacity == (1, 0)  # no network stands at the line's end
+    assert trace(figure, "dense 99.8 %").hovertext[1] == ""
 
 
 def test_the_ratio_axis_is_logarithmic_and_holds_the_box(history: StudyHistory) -> None:

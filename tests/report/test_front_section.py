@@ -42,9 +42,10 @@ def test_where_latency_was_measured_it_is_told(history: StudyHistory) -> None:
     assert "2.50× as fast as dense" in front_data(view).front[0].hover
 
 
-def test_a_study_file_that_is_not_known_is_guessed(view: StudyView) -> None:
+def test_a_study_of_a_notebook_is_exported_from_there(view: StudyView) -> None:
     table = networks_section([view], {}).blocks[0]
-    assert "export resnet20-cifar10.toml --select" in table.rows[0][-1]  # type: ignore[union-attr]
+    number = view.front["number"].iloc[0]
+    assert table.rows[0][-1] == f'study.export("ranks.json", select="trial={number}")'  # type: ignore[union-attr]
 
 
 def test_a_study_without_a_front_has_no_table(odd_views: dict[str, StudyView]) -> None:

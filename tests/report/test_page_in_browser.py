@@ -92,7 +92,11 @@ class Opened:
 
 @pytest.fixture(scope="module")
 def report(history: StudyHistory, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return write_report([history], tmp_path_factory.mktemp("browser") / "report.html")
+    return write_report(
+        [history],
+        tmp_path_factory.mktemp("browser") / "report.html",
+        study_files={"resnet20-cifar10": "resnet20-cifar10.toml"},
+    )
 
 
 @pytest.mark.parametrize(("width", "scheme"), LOOKS)
@@ -245,7 +249,8 @@ def test_it_prints(browser: Any, report: Path) -> None:
 def test_studies_are_asked_one_at_a_time(
     browser: Any, history: StudyHistory, other_history: StudyHistory, tmp_path: Path
 ) -> None:
-    path = write_report([history, other_history], tmp_path / "two.html")
+    files = {"resnet20-direct": "resnet20-direct.toml"}
+    path = write_report([history, other_history], tmp_path / "two.html", study_files=files)
     opened = Opened(browser, path, 1440, "light")
     assert opened.panel.get_attribute("data-point").startswith("0/")
     opened.page.locator("select[name=study]").select_option("1")

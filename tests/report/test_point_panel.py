@@ -69,7 +69,7 @@ def test_lambda_and_milestones_are_those_of_the_trial(view: StudyView, panels: S
 
 def test_the_command_is_whole_and_quoted(view: StudyView, panels: StudyPanels) -> None:
     number = view.front["number"].iloc[0]
-    said = f"{panels.command} {panels.points[f'trials/{number}'].select} {panels.output}"
+    said = panels.export(panels.points[f"trials/{number}"].select)
     assert said == f"ranksearch export 'studies/my study.toml' --select trial={number} -o ranks.json"
 
 

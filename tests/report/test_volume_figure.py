@@ -2,6 +2,7 @@
 
 import itertools
 
+import msgspec
 import pytest
 
 from ranksearch.records import StudyHistory
@@ -27,6 +28,12 @@ def test_baselines_are_measured_in_the_same_box(view: StudyView) -> None:
     volumes = baseline_volumes(view)
     assert {name: number for name, (number, _) in volumes.items()} == {"energy": 4, "evbmf": 1, "uniform": 4}
     assert all(0 < volume < 1 for _, volume in volumes.values())
+
+
+def test_baselines_below_a_floor_count_for_nothing(history: StudyHistory) -> None:
+    study = msgspec.structs.replace(history.study, floors={"mac_ratio": 1e6})
+    volumes = baseline_volumes(StudyView(msgspec.structs.replace(history, study=study)))
+    assert volumes == {"energy": (4, 0.0), "evbmf": (1, 0.0), "uniform": (4, 0.0)}
 
 
 def test_the_axis_can_be_chosen(view: StudyView) -> None:

@@ -26,3 +26,32 @@ def test_studies_of_one_name_keep_their_files_apart(
         assert f"ranksearch export {path} --select trial=0 -o ranks.json" in page
     alone, files = told_apart(histories[:1], studies[:1])
     assert (alone[0].study.name, files) == ("bars", {"bars": str(paths[0])})
+
+
+def test_a_front_without_networks_says_why(
+    write_study: Callable[..., Path], ranksearch: Callable[..., Any], tmp_path: Path
+) -> None:
+    path = write_study(tmp_path, training={"images": 128}, search={"trials": 1, "floors": {"mac_ratio": 1000.0}})
+    said = ranksearch("search", path).out
+    assert "no useful trial" not in said
+    assert "nothing on the front yet" in said
+    said = ranksearch("front", path).out
+    assert "nothing on the front: no trial meets all of search.floors: mac_ratio ≥ 1000 (the best has" in said
+
+
+def test_a_report_tells_the_settings_as_they_are_now(
+    write_study: Callable[..., Path], ranksearch: Callable[..., Any], tmp_path: Path
+) -> None:
+    path = write_study(tmp_path, training={"images": 128}, search={"trials": 1})
+    assert ranksearch("search", path).code == 0
+    now = write_study(tmp_path, training={"images": 256}, search={"trials": 2, "sampler": "random"})
+    told = report_history(opened_file(now, {})).study.settings
+    assert (told["search"]["trials"], told["search"]["sampler"]) == (2, "random")
+    assert told["training"]["images"] == 128  # of what was measured
+
+
+def test_a_table_is_written_as_its_option_says(
+    write_study: Callable[..., Path], ranksearch: Callable[..., Any], tmp_path: Path
+) -> None:
+    left = ranksearch("front", write_study(tmp_path), "--parquet", tmp_path / "all.csv")
+    assert (left.code, "--parquet writes a file that ends in .parquet" in left.err) == (2, True)
