@@ -6,7 +6,6 @@ information of Martens & Grosse (2015) and, for convolutions, Grosse & Martens (
 patches and gradients taken as independent.
 """
 
-import copy
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
@@ -20,6 +19,7 @@ from torch.utils._pytree import tree_map
 from ..errors import DataError, NetworkError, describe
 from ..layers import NetworkSpec
 from ..networks import Examples
+from ..networks.copying import copy_network
 from .covariance import shrink, shrinkage
 from .patches import sampled_patches
 
@@ -83,7 +83,7 @@ def calibrate(
     chosen = torch.randperm(len(train), generator=torch.Generator().manual_seed(SEED))[:images].sort().values
     batch = batch or train.pass_size(BATCH, BATCH_NUMBERS)
     two_sided = basis == "activations+gradients"
-    watch = _Watch(copy.deepcopy(network).to(device).eval().requires_grad_(False), spec, two_sided)
+    watch = _Watch(copy_network(network).to(device).eval().requires_grad_(False), spec, two_sided)
     labels = torch.Generator().manual_seed(SEED)
     with torch.random.fork_rng([device] if device.type == "cuda" else []), torch.set_grad_enabled(two_sided):
         for inputs, targets in train.subset(chosen).batches(batch, device=device):

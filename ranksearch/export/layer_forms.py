@@ -1,6 +1,5 @@
 """The form in which each layer of a compressed network runs fastest, by measurement, and the network in those forms."""
 
-import copy
 from collections.abc import Collection, Mapping
 
 import msgspec
@@ -9,6 +8,7 @@ from torch import Tensor, nn
 
 from ..decomposition import deploy, recompose
 from ..layers import Dense, LayerForm, LayerRanks, RankConfiguration, layer_forms
+from ..networks.copying import copy_network
 from ..networks.substitution import substitute
 from ..records import Latency
 from .evaluate import compare_latency
@@ -82,7 +82,7 @@ def in_forms(network: nn.Module, forms: Mapping[str, LayerForm]) -> nn.Module:
     Args:
         network: collapsed, in the plain or the pivoted form: a merged layer no longer knows its ranks.
     """
-    copied = copy.deepcopy(network)
+    copied = copy_network(network)
     replaced: dict[nn.Module, nn.Module] = {}
     for name, form in forms.items():
         layer = copied.get_submodule(name)

@@ -12,6 +12,8 @@ from torch import Tensor, fx, nn
 from torch.fx.experimental.optimization import fuse
 from torch.nn.modules.batchnorm import _BatchNorm
 
+from ..networks.copying import copy_network
+
 Pointwise = nn.Conv2d | nn.Linear
 
 
@@ -28,7 +30,7 @@ def streamline(network: nn.Module) -> nn.Module:
         A graph module; the network itself where its forward cannot be traced (it branches on its input).
     """
     try:
-        traced = fx.symbolic_trace(copy.deepcopy(network).eval())
+        traced = fx.symbolic_trace(copy_network(network).eval())
         _own_convolutions(traced)
         fused = fuse(traced, inplace=True, no_trace=True)
     except Exception:  # whatever the user's forward raises under symbolic tracing

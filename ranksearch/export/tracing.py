@@ -1,12 +1,11 @@
 """A network as a graph of PyTorch operations with a batch of any size: what ONNX and program files are written from."""
 
-import copy
-
 import torch
 from torch import Tensor, nn
 from torch.export import Dim, ExportedProgram
 
 from ..errors import ExportError, describe
+from ..networks.copying import copy_network
 
 
 def traced(network: nn.Module, example: Tensor) -> ExportedProgram:
@@ -19,7 +18,7 @@ def traced(network: nn.Module, example: Tensor) -> ExportedProgram:
     Raises:
         ExportError: the network's forward depends on values of its input, or on the size of the batch.
     """
-    copied = copy.deepcopy(network).cpu().float().eval().requires_grad_(False)
+    copied = copy_network(network).cpu().float().eval().requires_grad_(False)
     # two images, since a batch of one would be taken for a constant
     images = example[:1].cpu().expand(2, *example.shape[1:]).contiguous()
     try:

@@ -23,7 +23,7 @@ def require_same_outputs(source: str, read: Callable[[Tensor], Tensor], network:
         ExportError: above :data:`TOLERANCE`, not finite, or of another shape.
     """
     with torch.inference_mode():
-        found, expected = read(inputs), network(inputs)
+        found, expected = read(inputs.clone()), network(inputs.clone())
     if found.shape != expected.shape:
         raise ExportError(f"{source}: read back, it gives {tuple(found.shape)}, the network {tuple(expected.shape)}")
     difference = float((found - expected).abs().max() / expected.abs().max().clamp(min=1e-12))

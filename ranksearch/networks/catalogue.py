@@ -1,6 +1,5 @@
 """Networks by name: ours, torchvision's, or the user's own factory."""
 
-import copy
 from collections.abc import Callable, Mapping
 from functools import partial
 from typing import Any
@@ -9,6 +8,7 @@ from torch import nn
 from torchvision import models
 
 from ..errors import NetworkError, describe, nearest
+from .copying import copy_network
 from .digits_convnet import DigitsConvNet
 from .factory import call_factory, import_factory
 from .lenet import LeNet5
@@ -73,7 +73,7 @@ def build_network(model: str, *, classes: int | None, arguments: Mapping[str, An
 def _from_factory(path: str, arguments: dict[str, Any]) -> nn.Module:
     made = import_factory(path, NetworkError)
     # a module is callable too; a finished one is copied, so that the user's own object is never changed
-    network = copy.deepcopy(made) if isinstance(made, nn.Module) else call_factory(path, arguments, NetworkError)
+    network = copy_network(made) if isinstance(made, nn.Module) else call_factory(path, arguments, NetworkError)
     if not isinstance(network, nn.Module):
         raise NetworkError(f"{path!r} must make a torch.nn.Module, got {type(network).__name__}")
     return network

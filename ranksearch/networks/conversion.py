@@ -16,14 +16,11 @@ from .streamed import Streamed
 from .torchvision_sets import known_labels, raw_examples
 
 
-def examples_of(data: Any, *, workers: int = 0) -> Examples:
+def examples_of(data: Any) -> Examples:
     """Examples from a pair of arrays or tensors ``(inputs, targets)``, or any map-style torch Dataset.
 
     Held in memory: arrays, a TensorDataset of two tensors, and torchvision's MNIST, CIFAR and SVHN whose
     transform is no more than ToTensor and Normalize. Any other Dataset is streamed, its transforms and all.
-
-    Args:
-        workers: processes that read a streamed Dataset ahead.
 
     Raises:
         DataError: none of these.
@@ -39,9 +36,9 @@ def examples_of(data: Any, *, workers: int = 0) -> Examples:
         case TensorDataset(tensors=(inputs, targets)) if type(data) is TensorDataset:  # a subclass gives what it likes
             return Resident.of(inputs, targets)
         case Subset() if type(data) is Subset:
-            return examples_of(data.dataset, workers=workers).subset(list(data.indices))
+            return examples_of(data.dataset).subset(list(data.indices))
         case Dataset():
-            return raw_examples(data) or Streamed.of(data, known_labels(data), workers)
+            return raw_examples(data) or Streamed.of(data, known_labels(data))
     raise DataError(f"data must be a torch Dataset, or a pair (inputs, targets) of arrays; got {type(data).__name__}")
 
 
@@ -69,7 +66,7 @@ def concatenate(first: Examples, second: Examples) -> Examples:
             targets = torch.cat([first.targets, second.targets])
             return replace(first, rows=torch.arange(len(rows)), store=Store(inputs, targets))
     workers = max(part.workers if isinstance(part, Streamed) else 0 for part in (first, second))
-    joined = Streamed.of(ConcatDataset([_Seen(first), _Seen(second)]), workers=workers)
+    joined = Streamed.of(ConcatDataset([_Seen(first), _Seen(second)])).read_ahead(workers)
     return replace(joined, augmentation=first.augmentation)
 
 

@@ -73,6 +73,10 @@ class Examples(ABC):
         """The examples at ``indices``; nothing is copied."""
         return replace(self, rows=self.rows[torch.as_tensor(indices, dtype=torch.int64)])
 
+    def read_ahead(self, workers: int) -> Self:
+        """The same, read ahead by so many processes where examples are not held in memory."""
+        return self
+
     def first(self, number: int) -> Self:
         """The first ``number`` examples, or all where there are fewer."""
         return self.subset(range(min(number, len(self))))

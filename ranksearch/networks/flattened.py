@@ -4,7 +4,6 @@ Its weight (C_out, C·H·W) is the unfolding of a kernel (C_out, C, H, W). Tucke
 channels alone, and a network whose weights lie in such a layer has smaller forms than an SVD of the matrix allows.
 """
 
-import copy
 from collections.abc import Mapping
 
 import torch
@@ -12,6 +11,7 @@ from torch import Tensor, nn
 
 from ..errors import NetworkError, RankError
 from ..layers import NetworkSpec, Shape
+from .copying import copy_network
 from .substitution import substitute
 from .trace import trace
 
@@ -84,7 +84,7 @@ def take_as_kernels(network: nn.Module, shapes: Mapping[str, Shape]) -> nn.Modul
     Raises:
         RankError: no linear layer of that name and C·H·W inputs.
     """
-    copied = copy.deepcopy(network)
+    copied = copy_network(network)
     modules = dict(copied.named_modules(remove_duplicate=False))
     kernels: dict[nn.Module, nn.Module] = {}
     for name, shape in shapes.items():
@@ -106,7 +106,7 @@ def with_linear_layers(network: nn.Module) -> nn.Module:
 
     A convolution of one position is slower than the matrix product that it is.
     """
-    copied = copy.deepcopy(network)
+    copied = copy_network(network)
     kernels = [m for m in copied.modules() if isinstance(m, FlattenedKernel) and isinstance(m.kernel, nn.Conv2d)]
     return substitute(copied, {m: m.linear() for m in kernels})
 

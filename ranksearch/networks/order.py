@@ -27,16 +27,16 @@ class Draw:
     Attributes:
         step: index of the batch, from 0.
         positions: int64 ``(batch,)``, into the examples.
-        seed: of the whole sequence; 0 where it is in order.
+        seed: of the whole sequence; None where it is in order.
     """
 
     step: int
     positions: Tensor
-    seed: int = 0
+    seed: int | None = None
 
     def generator(self, purpose: int) -> torch.Generator:
         """Random numbers that belong to this batch and purpose (on the CPU, so that all devices see the same)."""
-        return torch.Generator().manual_seed(derived_seed(self.seed, purpose, self.step))
+        return torch.Generator().manual_seed(derived_seed(self.seed or 0, purpose, self.step))
 
 
 def draws(count: int, batch: int, *, seed: int | None, start: int = 0, steps: int | None = None) -> Iterator[Draw]:
@@ -67,7 +67,7 @@ def draws(count: int, batch: int, *, seed: int | None, start: int = 0, steps: in
         return torch.randperm(count, generator=generator)
 
     for step in indices:
-        first, last = step * batch, (step + 1) * batch - 1
-        epochs = range(first // count, last // count + 1)
-        offset = first - epochs[0] * count
-        yield Draw(step, torch.cat([permutation(epoch) for epoch in epochs])[offset : offset + batch], seed)
+        first, end = step * batch, (step + 1) * batch
+        epochs = range(first // count, (end - 1) // count + 1)
+        parts = [permutation(epoch)[max(0, first - epoch * count) : end - epoch * count] for epoch in epochs]
+        yield Draw(step, torch.cat(parts), seed)

@@ -51,6 +51,7 @@ def make_splits(
     base: Path = Path(),
     size: int | None = None,
     weights_seen: bool = False,
+    workers: int = 0,
 ) -> Splits:
     """The splits of a study file: the search split is taken out of the training data, stratified by class.
 
@@ -61,11 +62,13 @@ def make_splits(
         augment: ``crop:N``, ``flip``; for training batches.
         seed: of the split.
         weights_seen: whether the weights come from a file, whose training may have used the search split.
+        workers: processes that read ahead what is not held in memory.
 
     Raises:
         DataError: data that cannot be read, a split larger than the data, a preparation that does not fit.
     """
     whole, test = load_source(source, base, size)
+    whole, test = whole.read_ahead(workers), test and test.read_ahead(workers)
     classes = whole.classes
     try:
         rest, chosen = stratified(whole.targets, search, seed, classes=classes is not None)

@@ -4,7 +4,6 @@ A layer that the forward pass reaches another way (a plain list, a bound method,
 or whose type it asks for would be computed wrongly, or not at all, once something else stands in its place.
 """
 
-import copy
 from collections.abc import Iterable, Mapping
 from typing import Any
 
@@ -13,6 +12,7 @@ from torch import Tensor, nn
 from torch.utils._pytree import tree_leaves
 
 from ..errors import NetworkError
+from .copying import copy_network
 from .substitution import substitute
 from .trace import evaluation
 
@@ -85,8 +85,8 @@ class _Rehearsal:
         self.network, self.image, self.calls = network, image, calls
         self.names = {layer: name for name, layer in network.named_modules()}
         try:
-            self.expected = self._outputs(copy.deepcopy(network))
-            self.reproducible = _close(self._outputs(copy.deepcopy(network)), self.expected)
+            self.expected = self._outputs(copy_network(network))
+            self.reproducible = _close(self._outputs(copy_network(network)), self.expected)
         except Exception as error:
             raise NetworkError(
                 f"no copy of the network can be made and run, which replacing its layers needs: "
@@ -95,7 +95,7 @@ class _Rehearsal:
 
     def without(self, layers: Iterable[nn.Module]) -> tuple[dict[nn.Module, str], bool]:
         """With stand-ins for ``layers``: what they noticed, by layer, and whether the network computed the same."""
-        copied = copy.deepcopy(self.network)
+        copied = copy_network(self.network)
         stand_ins = {layer: StandIn(copied.get_submodule(self.names[layer])) for layer in layers}
         of = {stand_in.__dict__["dense"]: stand_in for stand_in in stand_ins.values()}
         try:

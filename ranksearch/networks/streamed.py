@@ -2,9 +2,9 @@
 
 import hashlib
 import random
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
 
@@ -12,6 +12,7 @@ import numpy as np
 import torch
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset, default_collate
+from torchvision.datasets import ImageFolder
 
 from ..errors import DataError, describe
 from .examples import Examples
@@ -24,13 +25,14 @@ PROBES = 16  # items that stand for the whole in a fingerprint
 class Streamed(Examples):
     """Rows of a Dataset of ``(input, target)`` pairs.
 
-    Random transforms draw from ``(seed, batch index)``; the global generators of torch, NumPy and Python
-    are left as they were.
+    Random transforms draw from ``(seed, batch index)``, and where examples are read in order from the row alone, so
+    that what is measured is the same every time, target by target; the global generators of torch, NumPy and Python are
+    left as they were.
 
     Attributes:
         dataset: with a length and an index; targets are anything that collates.
         labels: int64, targets of the whole dataset where they are known without reading it.
-        workers: processes that read ahead; 0 reads in this one.
+        workers: processes that read ahead (:meth:`read_ahead`); 0 reads in this one.
     """
 
     dataset: Dataset
@@ -38,7 +40,7 @@ class Streamed(Examples):
     workers: int = 0
 
     @classmethod
-    def of(cls, dataset: Dataset, labels: Tensor | None = None, workers: int = 0) -> "Streamed":
+    def of(cls, dataset: Dataset, labels: Tensor | None = None) -> "Streamed":
         """All of ``dataset``.
 
         Raises:
@@ -53,15 +55,21 @@ class Streamed(Examples):
             ) from failure
         if not count:
             raise DataError(f"{type(dataset).__name__} is empty")
-        return cls(rows=torch.arange(count), dataset=dataset, labels=labels, workers=workers)
+        return cls(rows=torch.arange(count), dataset=dataset, labels=labels)
 
     @cached_property
     def targets(self) -> Any:
         """Read once; without ``labels`` that means reading every item."""
         if self.labels is not None:
             return self.labels[self.rows]
-        with _seeded(derived_seed(0, ITEMS, 0)):
-            return self.collated([self.item(row)[1] for row in self.rows.tolist()])
+        return self.collated([self.fixed(row)[1] for row in self.rows.tolist()])
+
+    def subset(self, indices: Tensor | Sequence[int]) -> "Streamed":
+        """The examples at ``indices``; targets that were read are not read again."""
+        chosen = super().subset(indices)
+        if isinstance(read := vars(self).get("targets"), Tensor):
+            vars(chosen)["targets"] = read[torch.as_tensor(indices, dtype=torch.int64)]
+        return chosen
 
     @property
     def digests(self) -> None:
@@ -75,15 +83,24 @@ class Streamed(Examples):
         if self.labels is not None:
             digest.update(self.labels[self.rows].numpy().tobytes())
         positions = torch.linspace(0, len(self) - 1, min(PROBES, len(self))).round().long()
-        with _seeded(derived_seed(0, ITEMS, 0)):
-            for row in self.rows[positions].tolist():
-                for part in _leaves(default_collate([self.item(row)])):
-                    digest.update(part.numpy().tobytes() if isinstance(part, Tensor) else repr(part).encode())
+        for row in self.rows[positions].tolist():
+            for part in _leaves(default_collate([self.fixed(row)])):
+                digest.update(part.numpy().tobytes() if isinstance(part, Tensor) else repr(part).encode())
         return digest.digest()
+
+    def fixed(self, row: int) -> tuple[Tensor, Any]:
+        """The item of a row as it is measured: the same whenever it is read."""
+        with _seeded(derived_seed(0, ITEMS, row)):
+            return self.item(row)
+
+    def read_ahead(self, workers: int) -> "Streamed":
+        return replace(self, workers=workers)
 
     def item(self, row: int) -> tuple[Tensor, Any]:
         """Raises :class:`DataError`, naming the data set and the row, whatever goes wrong."""
         name = f"{type(self.dataset).__name__}[{row}]"
+        if isinstance(self.dataset, ImageFolder):
+            name = self.dataset.samples[row][0]
         try:
             item = self.dataset[row]
         except Exception as failure:
@@ -97,7 +114,10 @@ class Streamed(Examples):
                 f"{name}: the input is a {type(item[0]).__name__}, not a tensor: "
                 "give the data set a transform that ends in torchvision.transforms.ToTensor()"
             )
-        return torch.as_tensor(item[0]), item[1]
+        try:
+            return torch.as_tensor(item[0]), item[1]
+        except (TypeError, ValueError) as failure:  # of arrays: a dtype that no tensor has, a negative stride
+            raise DataError(f"{name}: the input cannot become a tensor: {describe(failure)}") from failure
 
     def read(self, plan: Iterable[Draw], device: torch.device) -> Iterator[tuple[Tensor, Any]]:
         loader = DataLoader(
@@ -129,9 +149,10 @@ class Streamed(Examples):
             ) from failure
 
     def _seeded_rows(self, plan: Iterable[Draw]) -> Iterator[Any]:
-        """What :class:`_Seeding` takes: for each batch a seed and the rows."""
+        """What :class:`_Seeding` takes: for each batch a seed, None in order, and the rows."""
         for draw in plan:
-            yield derived_seed(draw.seed, ITEMS, draw.step), self.rows[draw.positions].tolist()
+            seed = None if draw.seed is None else derived_seed(draw.seed, ITEMS, draw.step)
+            yield seed, self.rows[draw.positions].tolist()
 
 
 class _Seeding(Dataset):
@@ -140,8 +161,10 @@ class _Seeding(Dataset):
     def __init__(self, examples: Streamed) -> None:
         self.examples = examples
 
-    def __getitems__(self, batch: tuple[int, list[int]]) -> list[Any]:
+    def __getitems__(self, batch: tuple[int | None, list[int]]) -> list[Any]:
         seed, rows = batch
+        if seed is None:
+            return [self.examples.fixed(row) for row in rows]
         with _seeded(seed):
             return [self.examples.item(row) for row in rows]
 

@@ -57,7 +57,8 @@ def raw_examples(dataset: Dataset) -> Resident | None:
 def known_labels(dataset: Dataset) -> Tensor | None:
     """Labels that a torchvision data set keeps in memory and gives unchanged."""
     labels = getattr(dataset, "targets", None)
-    plain = isinstance(dataset, VisionDataset) and dataset.target_transform is None
+    theirs = type(dataset).__getitem__.__module__.startswith("torchvision.")
+    plain = isinstance(dataset, VisionDataset) and theirs and dataset.target_transform is None
     if not plain or not isinstance(labels, list) or not all(isinstance(label, int) for label in labels):
         return None
     return torch.tensor(labels)

@@ -2,7 +2,7 @@
 
 from .adapter import ProgressiveLayer
 from .elastic import Elastic, ElasticLayer, elastic_layers, make_elastic, set_slice
-from .measuring import judged, measure, outputs_of, predict, reestimate_batch_norm
+from .measuring import judged, measure, not_finite, outputs_of, predict, reestimate_batch_norm
 from .precision import FLOAT32, Precision, probe_precision
 from .quick_look import QuickLook
 from .surgery import attach, collapse, progressive_layers, set_decay
@@ -30,6 +30,7 @@ __all__ = [
     "judged",
     "make_elastic",
     "measure",
+    "not_finite",
     "outputs_of",
     "predict",
     "probe_precision",

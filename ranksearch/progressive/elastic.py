@@ -5,7 +5,6 @@ pair (after slimmable networks, Yu et al. 2019, and nested low-rank profiles). T
 slice at each step, they are a start, and a prediction, for all of them.
 """
 
-import copy
 from collections.abc import Mapping
 from dataclasses import dataclass
 
@@ -15,6 +14,7 @@ from torch import Tensor, nn
 from ..decomposition import Decomposition, Factors, NestedBases
 from ..layers import Dense, LayerRanks, RankConfiguration, full_ranks
 from ..layers.configuration import as_tuple
+from ..networks.copying import copy_network
 from ..networks.substitution import substitute
 from ..records.recipe import Augment
 from .adapter import composed, freeze, prefers_factors, require_layer, thaw, with_factors, with_kernel
@@ -127,7 +127,7 @@ class Elastic:
     def of(cls, trained: nn.Module, augment: Augment = "all") -> "Elastic":
         """From a network with elastic layers, which is left as it is."""
         bases = [layer.bases for layer in elastic_layers(trained).values()]
-        copied = copy.deepcopy(trained, {id(of_layer): of_layer for of_layer in bases})  # constants, and large
+        copied = copy_network(trained, shared=bases)  # constants, and large
         layers = elastic_layers(copied)
         for layer in layers.values():
             layer.starts.clear()
@@ -141,7 +141,7 @@ def make_elastic(network: nn.Module, bases: Mapping[str, NestedBases]) -> nn.Mod
     Args:
         network: dense; left as it is. A module that stands in several places stays one module.
     """
-    copied = copy.deepcopy(network)
+    copied = copy_network(network)
     dense = {name: copied.get_submodule(name) for name in bases}
     return substitute(copied, {layer: ElasticLayer.of(layer, bases[name]) for name, layer in dense.items()})
 

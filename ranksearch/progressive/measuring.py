@@ -3,7 +3,6 @@
 The caller's network, its mode and the random generators are left as they were.
 """
 
-import copy
 from collections.abc import Callable
 
 import torch
@@ -12,9 +11,10 @@ from torch.nn.modules.batchnorm import _BatchNorm, _NormBase
 
 from ..errors import DataError, NetworkError, NonFiniteError
 from ..networks import Examples
+from ..networks.copying import copy_network
 from ..records import Measurement
 from ..records.recipe import Augment
-from .determinism import isolated_generators
+from .determinism import isolated_generators, seed_generators
 from .precision import FLOAT32, Precision
 from .surgery import progressive_layers
 from .task import CLASSIFICATION, Task
@@ -48,7 +48,7 @@ def reestimate_batch_norm(
     Raises:
         DataError: there is only one training image.
     """
-    copied = copy.deepcopy(network).to(torch.device(device)).eval()
+    copied = copy_network(network).to(torch.device(device)).eval()
     reestimate_in_place(copied, train, images, augment=augment, precision=precision, device=device)
     return copied
 
@@ -77,6 +77,7 @@ def reestimate_in_place(
     passes = -(-images // train.pass_size(BATCH, BATCH_NUMBERS))
     steps = min(passes, images // 2)  # of two images at least: one may have no variance
     with isolated_generators(device), torch.inference_mode():
+        seed_generators(device, 0, 0)
         batches = train.batches(images // steps, seed=ORDER_SEED, steps=steps, augment=augment, device=device)
         for step, (inputs, _) in enumerate(batches, 1):
             for norm in norms:  # the plain average over batches, which are of equal size; only batch norm knows "None"
@@ -96,7 +97,7 @@ def predict(
 ) -> Tensor:
     """The outputs of all examples in order, (n, …), float32, on the CPU; of a copy in evaluation mode."""
     device = torch.device(device)
-    return outputs_of(precision.place(copy.deepcopy(network), device).eval(), examples, precision, device)
+    return outputs_of(precision.place(copy_network(network), device).eval(), examples, precision, device)
 
 
 def outputs_of(
@@ -105,6 +106,7 @@ def outputs_of(
     """As :func:`predict`, of ``network`` itself, which is in evaluation mode and placed on ``device``, or anything
     else that maps inputs to outputs."""
     with isolated_generators(device), torch.inference_mode():
+        seed_generators(device, 0, 0)  # a network may draw from them in evaluation mode, too
         batches = examples.batches(examples.pass_size(BATCH, BATCH_NUMBERS), device=device)
         outputs = [precision.outputs(network, inputs).cpu() for inputs, _ in batches]
     return torch.cat(outputs)
@@ -137,12 +139,16 @@ def measure(
     return judged(outputs, examples, dense_outputs, task, split)
 
 
+def not_finite(outputs: Tensor) -> Tensor:
+    """The numbers of the images on which an output is infinite or NaN."""
+    return (~outputs.reshape(len(outputs), -1).isfinite().all(1)).nonzero()[:, 0]
+
+
 def judged(outputs: Tensor, examples: Examples, dense_outputs: Tensor | None, task: Task, split: str) -> Measurement:
     """What :func:`measure` says of a network with these outputs."""
-    bad = ~outputs.reshape(len(outputs), -1).isfinite().all(1)
-    if bad.any():
+    if len(bad := not_finite(outputs)):
         raise NonFiniteError(
-            f"the network's output is not finite on {int(bad.sum())} of {len(bad)} images ({split} split)"
+            f"the network's output is not finite on {len(bad)} of {len(outputs)} images ({split} split)"
         )
     distance = 0.0 if dense_outputs is None else task.distance(outputs, dense_outputs)
     return Measurement(task.score(outputs, examples.targets), distance, split, len(outputs))

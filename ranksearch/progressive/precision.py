@@ -1,6 +1,5 @@
 """The number format and memory layout a network runs in, and the probe that chooses it for this machine."""
 
-import copy
 import logging
 import statistics
 import time
@@ -13,6 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from ..errors import NetworkError, StudyFileError
+from ..networks.copying import copy_network
 from .determinism import isolated_generators, seed_generators
 from .task import CLASSIFICATION, Task
 
@@ -74,10 +74,9 @@ class Precision:
         Raises:
             NetworkError: they are not one tensor.
         """
-        if self.channels_last and inputs.ndim == 4:
-            inputs = inputs.contiguous(memory_format=torch.channels_last)
+        layout = torch.channels_last if self.channels_last and inputs.ndim == 4 else torch.preserve_format
         with self.autocast(inputs.device):
-            outputs = network(inputs)
+            outputs = network(inputs.clone(memory_format=layout))  # which it may change in place
         if not isinstance(outputs, Tensor):
             raise NetworkError(
                 f"{type(network).__name__} returns a {type(outputs).__name__}; wrap it so that it returns one tensor"
@@ -110,7 +109,7 @@ def probe_precision(network: nn.Module, inputs: Tensor, targets: Tensor, task: T
     chosen, fastest = FLOAT32, float("inf")
     with isolated_generators(inputs.device):
         for candidate in (FLOAT32, *(c for c in CANDIDATES[1:] if c.channels_last == images)):
-            seconds = _seconds_per_step(copy.deepcopy(network), inputs, targets, task, candidate)
+            seconds = _seconds_per_step(copy_network(network), inputs, targets, task, candidate)
             log.info("%s: %.4f s per step", candidate.name, seconds)
             if seconds * MARGIN < fastest:
                 chosen, fastest = candidate, seconds

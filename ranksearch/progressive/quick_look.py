@@ -5,7 +5,6 @@ with the kernel composed of them, whichever is cheaper, and resets the running s
 copied or collapsed per candidate, and the function is the collapsed network's.
 """
 
-import copy
 from collections.abc import Mapping
 from dataclasses import dataclass
 
@@ -16,6 +15,7 @@ from ..decomposition import Decomposition
 from ..errors import NonFiniteError
 from ..layers import Dense, RankConfiguration
 from ..networks import Examples
+from ..networks.copying import copy_network
 from ..networks.substitution import substitute
 from ..records import Measurement
 from ..records.recipe import Augment
@@ -70,7 +70,7 @@ class QuickLook:
     ) -> "QuickLook":
         """A quick look at slices of ``bases`` within a copy of ``network``, which is left as it is."""
         device = torch.device(device)
-        copied = precision.place(copy.deepcopy(network), device).eval()
+        copied = precision.place(copy_network(network), device).eval()
         dense = {name: copied.get_submodule(name) for name in bases}
         return cls(
             copied, bases, dense, train, images, augment, measured, dense_outputs, split, task, precision, device

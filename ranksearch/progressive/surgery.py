@@ -1,6 +1,5 @@
 """Putting progressive layers into a network, setting their decay, and collapsing them into what is deployed."""
 
-import copy
 from collections.abc import Collection, Mapping
 
 from torch import nn
@@ -8,6 +7,7 @@ from torch import nn
 from ..decomposition import Decomposition
 from ..errors import NetworkError, RankError
 from ..layers import Dense, Form, RankConfiguration
+from ..networks.copying import copy_network
 from ..networks.substitution import substitute
 from ..records import DecaySchedule
 from ..records.schedule import Fade
@@ -30,7 +30,7 @@ def attach(
         RankError: the configuration names a layer that has no bases, or ranks that are not legal.
     """
     require_layers(network, configuration, bases, "compressible")
-    copied = copy.deepcopy(network)
+    copied = copy_network(network)
     names = [name for name in bases if not isinstance(configuration[name], Dense)]
     layers: dict[nn.Module, nn.Module] = {}
     for index, name in enumerate(names):
@@ -86,6 +86,6 @@ def collapse(network: nn.Module, form: Form) -> nn.Module:
             raise NetworkError(
                 f"layer {name!r} cannot collapse at λ = {layer.decay:g}: finish the decay, or set_decay to 0"
             )
-    copied = copy.deepcopy(network)
+    copied = copy_network(network)
     layers: dict[nn.Module, nn.Module] = {layer: layer.deployed(form) for layer in progressive_layers(copied).values()}
     return substitute(copied, layers).eval()

@@ -1,6 +1,5 @@
 """The teacher: the dense network, asked once for its answer to a batch that several runs are shown."""
 
-import copy
 import hashlib
 from collections.abc import Hashable
 
@@ -8,6 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from ..networks import Examples, Resident
+from ..networks.copying import copy_network
 from ..records import Recipe
 from .precision import FLOAT32, Precision
 
@@ -27,7 +27,7 @@ class Teacher:
     """
 
     def __init__(self, network: nn.Module, precision: Precision = FLOAT32, device: torch.device | str = "cpu") -> None:
-        copied = precision.place(copy.deepcopy(network), torch.device(device))
+        copied = precision.place(copy_network(network), torch.device(device))
         self.network, self.precision = copied.requires_grad_(False).eval(), precision
         self._answers: dict[Hashable, dict[Hashable, Tensor]] = {}  # by run, the latest last; by batch
         self._bytes = 0

@@ -59,6 +59,7 @@ class DataSection(msgspec.Struct, frozen=True, kw_only=True):
         size: side to which images of a folder are resized.
         reestimate: training images from which batch-norm statistics are re-estimated before measuring; five times as
             many where test accuracies are measured.
+        workers: processes that read ahead what is not held in memory: folders above 2 GiB, and data sets of one's own.
     """
 
     source: str
@@ -67,6 +68,7 @@ class DataSection(msgspec.Struct, frozen=True, kw_only=True):
     augment: tuple[str, ...] = ()
     size: Count | None = None
     reestimate: Count = 2000
+    workers: Annotated[int, Meta(ge=0)] = 0
 
     def __post_init__(self) -> None:
         if self.normalize is not None and self.normalize.keys() != {"mean", "std"}:

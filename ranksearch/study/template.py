@@ -34,6 +34,7 @@ source = {data}
 search = {search}   # images taken out of the training data; every decision is made on them
 augment = []   # of training images: "crop:PADDING", "flip"
 reestimate = 2000   # training images from which batch-norm statistics are re-estimated before measuring
+workers = 0   # processes that read ahead what is not held in memory: folders above 2 GiB, data sets of your own
 # normalize = {{ mean = [0.485, 0.456, 0.406], std = [0.229, 0.224, 0.225] }}   # as the network was trained with
 # size = 224   # side to which images of a folder are resized
 

@@ -1,12 +1,12 @@
 """``weights = "train"``: the dense network trained by the study file's recipe, once, and cached."""
 
-import copy
 import logging
 
 import torch
 from torch import nn
 
 from ..networks import Splits, load_weights, require_weights, save_weights, weights_fingerprint
+from ..networks.copying import copy_network
 from ..progressive import CLASSIFICATION, fine_tune, predict, probe_precision
 from ..records import NO_DECAY
 from ..study import StudyFile
@@ -28,7 +28,7 @@ def train_dense(network: nn.Module, splits: Splits, study: StudyFile, device: to
     path = cache_file("dense", (*network_is, *training_is))
     if not path.exists():
         log.info("training the dense network once: %s images; it will lie in %s", f"{recipe.images:,}", path)
-        trained = copy.deepcopy(network).to(device)
+        trained = copy_network(network).to(device)
         inputs, targets = next(splits.train.batches(recipe.batch, seed=0, device=device))
         precision = probe_precision(trained, inputs, targets, CLASSIFICATION)
         path.parent.mkdir(parents=True, exist_ok=True)

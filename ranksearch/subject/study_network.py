@@ -23,6 +23,7 @@ def study_splits(study: StudyFile) -> Splits:
         size=study.data.size,
         seed=study.search.seed,
         base=study.folder,
+        workers=study.data.workers,
         weights_seen=study.network.weights not in ("train", "none"),
     )
     if splits.classes is None:

@@ -1,6 +1,5 @@
 """The subject of a study on this machine: the dense network, its data, and what every trial is compared with."""
 
-import copy
 import math
 import platform
 from collections.abc import Sequence
@@ -24,7 +23,8 @@ from ..networks import (
     walk,
     weights_fingerprint,
 )
-from ..progressive import CLASSIFICATION, Precision, Task, Teacher, predict
+from ..networks.copying import copy_network
+from ..progressive import CLASSIFICATION, Precision, Task, Teacher, not_finite, predict
 from ..progressive.determinism import isolated_generators, seed_generators
 from ..progressive.precision import FLOAT32
 from ..records import Machine, Measurement
@@ -176,21 +176,21 @@ def make_subject(
 ) -> Subject:
     """Walks the network, chooses the precision, by steps of ``batch`` images, and measures the dense network on the
     search split."""
-    try:
-        network = copy.deepcopy(network)  # the user's own stays where and as it is
-    except RuntimeError as error:  # of tensors that are computed from others, as the old weight norm keeps them
-        raise NetworkError(
-            f"the network cannot be copied: {str(error).splitlines()[0]}; "
-            "torch.nn.utils.remove_weight_norm(LAYER), say, makes plain weights of computed ones"
-        ) from error
+    network = copy_network(getattr(network, "_orig_mod", network))  # the user's own stays where and as it is, compiled
     network = network.to(device).eval()
     example = splits.train.example().to(device)
     spec = walk(network, example, include, exclude)
     if flattened == "kernel":
         network = take_as_kernels(network, flattened_layers(network, spec, example)).eval()
         spec = walk(network, example, include, exclude)
+    require_labels(task, splits.classes, predict(network, splits.train.first(1), device=device))
     chosen = Precision.parse(precision) if precision else fast_precision(network, splits.train, batch, task, device)
     outputs = predict(network, splits.search, precision=chosen, device=device)
+    if len(bad := not_finite(outputs)):
+        raise NetworkError(
+            f"the dense network's output is not finite on {len(bad)} of {len(outputs):,} search images, the first is "
+            f"number {int(bad[0])}: nothing could be compared with it; mend the network, or leave such images out"
+        )
     task.require(outputs, splits.search.targets)
     accuracy = task.score(outputs, splits.search.targets)
     sampled = splits.search.first(SAMPLED)
@@ -216,6 +216,15 @@ def make_subject(
         sample_outputs=tuple(sample.reshape(len(sample), -1)[:, :10].flatten().tolist()),
         sample_loss=sample_loss,
     )
+
+
+def require_labels(task: Task, classes: int | None, outputs: torch.Tensor) -> None:
+    """Raises :class:`NetworkError` where the cross-entropy is asked of a label that has no output."""
+    width = outputs.shape[1] if task.loss is CLASSIFICATION.loss and outputs.ndim == 2 else math.inf
+    if classes and classes > width:
+        raise NetworkError(
+            f"labels run to {classes - 1}, and the network has {width} outputs: they are wanted for labels from 0 on"
+        )
 
 
 def same_outputs(earlier: Sequence[float], now: Sequence[float]) -> bool:

@@ -3,9 +3,10 @@
 import numpy as np
 import pytest
 import torch
+from PIL import Image
 from torch.utils.data import Dataset, Subset, TensorDataset
 from torchvision import transforms
-from torchvision.datasets import CIFAR10, SVHN
+from torchvision.datasets import CIFAR10, SVHN, ImageFolder
 
 from ranksearch.errors import DataError
 from ranksearch.networks import Augmentation, Normalization, Resident, Streamed, concatenate, examples_of
@@ -147,3 +148,17 @@ def test_different_kinds_join_as_the_network_sees_them(label):
 def test_shapes_must_agree():
     with pytest.raises(DataError, match="must have one shape"):
         concatenate(examples_of(cifar()), examples_of(Plain(1.0)))
+
+
+def test_a_subclass_with_items_of_its_own_keeps_no_labels(tmp_path):
+    class Halves(ImageFolder):
+        def __getitem__(self, i):
+            image, label = super().__getitem__(i)
+            return image, label // 2
+
+    for name in "abcd":
+        (tmp_path / name).mkdir()
+        Image.new("RGB", (4, 4)).save(tmp_path / name / "0.png")
+    for kind, labels in ((ImageFolder, [0, 1, 2, 3]), (Halves, [0, 0, 1, 1])):
+        examples = examples_of(kind(str(tmp_path), transform=transforms.ToTensor()))
+        assert examples.targets.tolist() == next(examples.batches(4))[1].tolist() == labels

@@ -34,6 +34,13 @@ def test_train_and_val(folder):
     assert train.targets.tolist() == test.targets.tolist() == [0, 0, 0, 1, 1, 1]
 
 
+def test_a_damaged_image_that_is_read_as_needed_is_named(folder, monkeypatch):
+    monkeypatch.setattr(image_folder, "RESIDENT_BYTES", 100)
+    (folder / "train" / "bee" / "1.png").write_bytes(b"no image")
+    with pytest.raises(DataError, match=r"train/bee/1\.png cannot be read"):
+        list(load_source("folder:.", folder)[0].batches(2))
+
+
 def test_one_tree(folder):
     train, test = load_source("folder:train", folder)
     assert len(train) == 6

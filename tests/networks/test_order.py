@@ -40,6 +40,13 @@ def test_without_a_seed_once_in_order(count, batch):
     assert [d.step for d in draws(count, batch, seed=None, start=1, steps=2)] == [d.step for d in given_batches[1:3]]
 
 
+@given(sizes, sizes, st.integers(0, 99))
+def test_batches_are_cut_from_one_list_of_epochs(count, batch, seed):
+    epochs = torch.cat([next(draws(count, count, seed=seed, start=epoch)).positions for epoch in range(6)])
+    for draw in draws(count, batch, seed=seed, steps=5 * count // batch):
+        assert torch.equal(draw.positions, epochs[draw.step * batch :][:batch])
+
+
 def test_epochs_seeds_and_purposes_differ():
     def order(seed, epoch):
         return next(draws(50, 50, seed=seed, start=epoch)).positions.tolist()

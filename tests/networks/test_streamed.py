@@ -42,7 +42,7 @@ class Bad(Noisy):
 
 @pytest.mark.parametrize("workers", [0, 2])
 def test_order_randomness_and_resume(workers):
-    examples = examples_of(Noisy(), workers=workers)
+    examples = examples_of(Noisy()).read_ahead(workers)
     reference = [(x, y["label"]) for x, y in examples_of(Noisy()).batches(4, seed=3, steps=6)]
     whole = [(x, y["label"]) for x, y in examples.batches(4, seed=3, steps=6)]
     resumed = [(x, y["label"]) for x, y in examples.batches(4, seed=3, start=4, steps=2)]
@@ -55,7 +55,7 @@ def test_order_randomness_and_resume(workers):
 
 @pytest.mark.parametrize("workers", [0, 1])
 def test_global_generators_stay_as_they_were(workers):
-    examples = examples_of(Labelled(), workers=workers)
+    examples = examples_of(Labelled()).read_ahead(workers)
     before = torch.get_rng_state(), np.random.get_state()[1].copy(), random.getstate()  # noqa: NPY002
     list(examples.batches(4))
     list(examples.batches(4, seed=1, steps=5))
@@ -63,6 +63,37 @@ def test_global_generators_stay_as_they_were(workers):
     assert torch.equal(before[0], torch.get_rng_state())
     assert np.array_equal(before[1], np.random.get_state()[1])  # noqa: NPY002
     assert before[2] == random.getstate()
+
+
+class Cropped(Noisy):
+    """Input and target are cut at the same random place."""
+
+    def __getitem__(self, i: int):
+        noise = torch.rand(1)
+        return noise.expand(1, 2, 2) + i, noise + i
+
+
+@pytest.mark.parametrize("workers", [0, 1])
+def test_in_order_every_item_is_the_same_whenever_it_is_read(workers):
+    examples = examples_of(Cropped()).read_ahead(workers)
+    reads = []
+    for part in (examples, examples.subset([2, 9, 4]), examples_of(Cropped()).subset([9, 2, 4])):
+        for batch in (1, 3, 50):
+            x, y = (torch.cat(found) for found in zip(*part.batches(batch), strict=True))
+            assert torch.equal(x[:, 0, 0, 0], y[:, 0])
+            assert torch.equal(part.targets, y)
+            reads.append({int(value): float(value) for value in y})
+    assert all(reads[0].items() >= read.items() for read in reads)
+    assert len({value % 1 for value in reads[0].values()}) == len(examples)
+
+
+def test_targets_that_were_read_are_not_read_again():
+    read = []
+    examples = examples_of(Bad(lambda i: read.append(i) or (torch.zeros(1), torch.tensor([i + 0.5]))))
+    assert examples.targets.flatten().tolist() == [0.5, 1.5, 2.5]
+    read.clear()
+    assert examples.subset([2, 0]).targets.flatten().tolist() == [2.5, 0.5]
+    assert read == []
 
 
 def test_in_order_and_subset():
@@ -106,12 +137,13 @@ def test_digests_are_not_pretended():
         (lambda i: torch.zeros(2), "must be a pair"),
         (lambda i: {}["x"], r"Bad\[0\] cannot be read: KeyError"),
         (lambda i: (torch.zeros(1, 2 + i), 0), "do not fit into one batch"),
+        (lambda i: (np.fliplr(np.zeros((2, 2))), 0), r"Bad\[0\]: the input cannot become a tensor: ValueError"),
     ],
 )
 @pytest.mark.parametrize("workers", [0, 1])
 def test_failures_name_the_data_set(item, message, workers):
     with pytest.raises(DataError, match=message) as refused:
-        list(Streamed.of(Bad(item), workers=workers).batches(3))
+        list(Streamed.of(Bad(item)).read_ahead(workers).batches(3))
     assert "\n" not in str(refused.value)
 
 

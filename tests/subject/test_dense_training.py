@@ -5,7 +5,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import torch
 from torch import nn
 
 from ranksearch.errors import NetworkError
@@ -56,14 +55,3 @@ def test_lazy_layers_are_named(own: Any, write: Callable[..., Path]) -> None:
     own.make = lambda: nn.Sequential(nn.Flatten(), nn.LazyLinear(4))
     with pytest.raises(NetworkError, match="lazy layers without weights yet"):
         study_subject(opened_file(write(**TRAINED), {}))
-
-
-def test_what_cannot_be_copied_is_told(own: Any, write: Callable[..., Path]) -> None:
-    def make() -> nn.Module:
-        network = nn.Sequential(nn.Flatten(), torch.nn.utils.weight_norm(nn.Linear(64, 4)))
-        network(torch.zeros(1, 1, 8, 8))
-        return network
-
-    own.make = make
-    with pytest.raises(NetworkError, match=r"cannot be copied: .*remove_weight_norm"):
-        study_subject(opened_file(write(**TRAINED | {"network": {"model": "own:make", "weights": "none"}}), {}))
