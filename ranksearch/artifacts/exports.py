@@ -27,7 +27,7 @@ from ..export import (
 from ..layers import Dense
 from ..networks import Splits
 from ..progressive import FLOAT32, Task, judged, outputs_of
-from ..records import DENSE_CONTROL, Measurement, RankFile, StudyHistory, TrialRecord
+from ..records import DENSE_CONTROL, Measurement, RankFile, StudyHistory, TrialRecord, require_fit
 from .artifacts import file_digest
 from .forms import Forms
 
@@ -155,6 +155,12 @@ def write_int8(source: Source, path: Path) -> str:
 
 def write_card(source: Source, path: Path) -> str:
     history, checkpoint, ranks = source.make_history(), source.checkpoint, source.ranks
+    require_fit(ranks.configuration, history.study.network, checkpoint.name)
+    if ranks.network.get("weights") != history.study.fingerprint.get("weights"):
+        raise SelectionError(
+            f"{checkpoint}: compressed from other weights than those of study {history.study.name!r}, of which the "
+            "card would tell: name the study file that it came from"
+        )
     record = record_of(ranks, history)
     dense = {"dense network": history.study.dense}
     if ranks.measured and ranks.measured.split == "test":

@@ -49,7 +49,7 @@ class Forms:
 
     def time(self, network: nn.Module, ranks: RankFile, example: Tensor) -> tuple[LayerLatency, ...]:
         """The layers of a network, each alone in every form; raises :class:`SelectionError` as :meth:`apply`."""
-        _require_ranks(ranks)
+        require_ranks(ranks)
         prepare = RUNTIMES[self.runtime]
         return layer_latencies(network, ranks.configuration, example, batch=self.batch, prepare=prepare)
 
@@ -61,7 +61,7 @@ class Forms:
         Raises:
             SelectionError: its layers were merged before, and no longer know their ranks.
         """
-        _require_ranks(ranks)
+        require_ranks(ranks)
         compressed = {n: r for n, r in ranks.configuration.layers.items() if not isinstance(r, Dense)}
         forms: dict[str, LayerForm] = dict.fromkeys(compressed, ranks.form)
         timed: tuple[LayerLatency, ...] = ()
@@ -77,7 +77,8 @@ class Forms:
         return in_forms(network, forms), told, timed
 
 
-def _require_ranks(ranks: RankFile) -> None:
+def require_ranks(ranks: RankFile) -> None:
+    """Raises :class:`SelectionError` where a checkpoint's layers no longer know their ranks."""
     if ranks.layer_forms:
         raise SelectionError(
             "the checkpoint's layers run in forms of their own already, from which there is no way back: "

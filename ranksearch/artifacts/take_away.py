@@ -107,10 +107,12 @@ def export_file(
     """Writes the network of a compressed checkpoint, such as ``finetune`` makes, as :func:`export` does.
 
     Args:
-        output: beside the checkpoint where None.
+        output: a file, or a folder for one of the checkpoint's name; beside the checkpoint where None.
         history: of the study, for the model card alone.
     """
-    path = output or file.with_name(file.stem + require_export(to).suffixes[0])
+    path = output or file.parent
+    if path.is_dir():
+        path = path / f"{file.stem}{require_export(to).suffixes[0]}"
     if path.resolve() == file.resolve():
         raise SelectionError(f"{path} would be written over itself: name another file with -o")
     source = Source(read_ranks(file), lambda: file, bench, history, forms)

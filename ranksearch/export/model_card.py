@@ -6,7 +6,6 @@ Every name and sentence from outside (study, layers, data, reasons) stands in it
 import json
 import shlex
 from collections.abc import Iterable, Mapping
-from typing import Any
 
 import msgspec
 
@@ -67,8 +66,7 @@ def model_card(
         "## How it was trained",
         _rows(["", ""], _training(ranks, study, record)),
         "## Take it up",
-        fenced("python", _python(name, classes, study.settings)),
-        fenced("sh", _commands(study.name, ranks)),
+        *_again(name, classes, study, ranks),
         "The rank file (`ranks.json`):",
         fenced("json", ranks.to_text()),
         "The study's settings, every default written out:",
@@ -117,24 +115,29 @@ def _training(ranks: RankFile, study: StudyRecord, record: TrialRecord | None) -
     yield ["fingerprints", ", ".join(f"{prose(k)} {code(v)}" for k, v in study.fingerprint.items())]
 
 
-def _python(model: str, classes: int | None, settings: Mapping[str, Any]) -> str:
-    if settings["data"]["source"] == "given":  # in a notebook
-        made = "network = ...  # your own, as it was given to ranksearch.search"
-    else:
-        arguments = settings["network"].get("arguments") or {}
-        made = (
-            "from ranksearch.networks import build_network\n\n"
-            f"network = build_network({model!r}, classes={classes}, arguments={arguments!r})"
-        )
-    return f'import ranksearch\n{made}\nnetwork = ranksearch.load(network, "model.safetensors")\n'
-
-
-def _commands(study: str, ranks: RankFile) -> str:
-    file = shlex.quote(" ".join(f"{study}.toml".split()))
-    lines = [f"ranksearch evaluate model.safetensors --study {file}", f"ranksearch finetune {file} ranks.json"]
-    if isinstance(number := ranks.provenance.get("trial"), int):
-        lines.insert(0, f"ranksearch export {file} --select trial={number} -o ranks.json")
-    return "\n".join(lines) + "\n"
+def _again(model: str, classes: int | None, study: StudyRecord, ranks: RankFile) -> Iterable[str]:
+    """What loads the network and what repeats it: commands where the study has a file, else calls in a notebook."""
+    number = ranks.provenance.get("trial") if ranks.provenance.get("study") == study.name else None
+    if study.settings["data"]["source"] == "given":
+        lines = ["import ranksearch", "", "network = ...  # your own, as it was given to ranksearch.search"]
+        lines.append('network = ranksearch.load(network, "model.safetensors")')
+        if number is not None:
+            lines += ["", "study = ranksearch.search(...)  # as it was called, which goes on with the study"]
+            lines.append(f'study.export("ranks.json", select="trial={number}")')
+        yield fenced("python", "\n".join(lines) + "\n")
+        return
+    arguments = study.settings["network"].get("arguments") or {}
+    yield fenced(
+        "python",
+        "import ranksearch\nfrom ranksearch.networks import build_network\n\n"
+        f"network = build_network({model!r}, classes={classes}, arguments={arguments!r})\n"
+        'network = ranksearch.load(network, "model.safetensors")\n',
+    )
+    file = shlex.quote(" ".join(f"{study.name}.toml".split()))
+    commands = [f"ranksearch evaluate model.safetensors --study {file}", f"ranksearch finetune {file} ranks.json"]
+    if number is not None:
+        commands.insert(0, f"ranksearch export {file} --select trial={number} -o ranks.json")
+    yield fenced("sh", "\n".join(commands) + "\n")
 
 
 def _rows(head: list[str], rows: Iterable[list[str]]) -> str:

@@ -9,6 +9,7 @@ import msgspec
 from ..errors import RankError, RanksearchError
 from ..layers import Dense, Form, LayerForm, NetworkSpec, RankConfiguration, Shape, layer_forms
 from ..layers.legal import require_legal
+from ..whole_file import whole_file
 from .recipe import Recipe
 from .schedule import DecaySchedule
 from .trial_record import Measurement, trial_key
@@ -83,8 +84,8 @@ class RankFile(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
             raise RankError(f"{source}: {' '.join(str(error).split())}") from None
 
     def write(self, path: Path) -> None:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(self.to_text(path.suffix), encoding="utf-8")
+        with whole_file(path) as part:
+            part.write_text(self.to_text(path.suffix), encoding="utf-8")
 
     @classmethod
     def read(cls, path: Path) -> "RankFile":

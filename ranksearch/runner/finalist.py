@@ -42,6 +42,8 @@ def run_finalist(session: Session, plan: Plan, ranks: RankFile | None, on_step: 
     if ranks is not None and compressed is not None:
         told = msgspec.structs.replace(
             ranks,
+            network={"model": session.study.network.model, "weights": session.fingerprint["weights"]},
+            flattened=session.subject.spec.flattened,
             measured=record.measured,
             schedule=plan.schedule,
             recipe=plan.recipe,

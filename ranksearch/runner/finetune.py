@@ -91,8 +91,8 @@ def finetune(
         for job in missing():
             ledger.enqueue_plan("finalists", *job)
 
+    folder.mkdir(parents=True, exist_ok=True)  # what cannot be written is refused before anything is queued
     ledger.once("queueing", lambda: not missing(), work)
-    folder.mkdir(parents=True, exist_ok=True)
     counts = ledger.counts("finalists")
     with display(Console(quiet=True), finalists=Pace(counts.claimed, counts.finished)) as shows:
         run_queue(session, "finalists", Budget(0), shows, on_step)
@@ -106,11 +106,16 @@ def finetune(
             )
         records.append(found.record)
         path = folder / network_name(plan)
-        if ranks is None:
+        if ranks is None or found.record.failure:
             continue
         if stored := session.artifacts.get(network_name(plan)):
             with whole_file(path) as part:  # a file of that name may be of another network of equal ranks
                 shutil.copyfile(stored, part)
         else:
-            log.warning("%s: not in %s: deleted, or trained on another machine", path.name, session.artifacts)
+            log.warning(
+                "%s: not in %s. It lies where it was trained, on a machine that does not share search.artifacts; if it "
+                "was deleted, a study of another name trains it again",
+                path.name,
+                session.artifacts,
+            )
     return records

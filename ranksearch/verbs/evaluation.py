@@ -10,8 +10,8 @@ from rich.console import Console
 from rich.table import Table
 from torch import Tensor, nn
 
-from ..artifacts.forms import Forms, latencies_table
-from ..errors import ExportError, SelectionError
+from ..artifacts.forms import Forms, latencies_table, require_ranks
+from ..errors import ExportError, SelectionError, nearest
 from ..export import (
     RUNTIMES,
     Evaluation,
@@ -79,6 +79,7 @@ def evaluate_file(
     """
     if file.suffix == ".pt2" and not trust:
         raise ExportError(f"{file}: loading a torch.export program can run code that it holds; --trust if it is yours")
+    require_layers(file, layers)
     subject = study_subject(study, device=device)
     if file.suffix in READERS:
         opened = READERS[file.suffix](file, subject)
@@ -123,14 +124,23 @@ def stored_text(ranks: RankFile, subject: Subject) -> str:
     )
 
 
-def print_layers(subject: Subject, opened: Opened, runtime: str, batches: Sequence[int], console: Console) -> None:
-    """Every compressed layer alone, in each form that it can take, by batch size.
+def require_layers(file: Path, runtime: str | None) -> None:
+    """Raises :class:`SelectionError` where ``file`` is not there, or ``runtime`` could not time its layers."""
+    if not file.is_file():
+        raise SelectionError(f"{file}: there is no such file")
+    if runtime is None:
+        return
+    if runtime not in RUNTIMES:
+        raise SelectionError(f"--layers {runtime!r} is no runtime{nearest(runtime, list(RUNTIMES))}")
+    if file.suffix == ".safetensors":
+        require_ranks(read_ranks(file))
+    elif file.suffix in READERS:
+        raise SelectionError(f"--layers times the layers of a rank file or a .safetensors; {file} has none any more")
 
-    Raises:
-        SelectionError: a file that is no module of layers, or whose layers were merged.
-    """
-    if not (opened.runtime == PYTORCH and isinstance(opened.network, nn.Module)):
-        raise SelectionError("--layers times the layers of a rank file or a .safetensors; this file has none any more")
+
+def print_layers(subject: Subject, opened: Opened, runtime: str, batches: Sequence[int], console: Console) -> None:
+    """Every compressed layer alone, in each form that it can take, by batch size."""
+    assert isinstance(opened.network, nn.Module)
     example = subject.splits.train.example().to(subject.device)
     for batch in batches:
         forms = Forms.parse("fastest", runtime, batch)

@@ -7,6 +7,7 @@ from pathlib import Path
 from ..errors import StudyFileError
 from ..networks.sources import SOURCES
 from ..study import template
+from ..whole_file import whole_file
 
 
 def write_template(output: Path, *, model: str, data: str, weights: str, force: bool) -> None:
@@ -17,15 +18,15 @@ def write_template(output: Path, *, model: str, data: str, weights: str, force: 
     """
     if output.exists() and not force:
         raise StudyFileError(f"{output} exists; --force overwrites it")
-    output.parent.mkdir(parents=True, exist_ok=True)
-    kind, colon, place = data.partition(":")
-    if colon and kind in SOURCES:
+    kind, _, place = data.partition(":")
+    if place and kind in SOURCES:
         data = f"{kind}:{_from(output.parent, place)}"
-    if weights not in ("train", "none") and Path(weights).exists():
+    if weights not in ("train", "none"):
         weights = _from(output.parent, weights)
     name = re.sub(r"[^\w.+-]+", "-", output.stem).strip("-+.")[:100] or "study"  # as names may be
     text = template(model, data, name=name, weights=weights, search=500)
-    output.write_text(text, encoding="utf-8")
+    with whole_file(output) as part:
+        part.write_text(text, encoding="utf-8")
 
 
 def _from(folder: Path, path: str) -> str:

@@ -19,6 +19,7 @@ from ..runner.founding import join_study
 from ..study import StudyFile, reaching, read_history
 from ..subject.study_network import study_network, study_splits
 from ..subject.subject import study_subject
+from ..subject.threads import heed_grant
 from ..subject.trial import Plan
 from ..terminal.progress import duration
 from ..terminal.tables import finalists_table, layers_table, left_dense_table
@@ -54,6 +55,7 @@ def export_selected(
     """Writes what ``selection`` names, or the network of a compressed checkpoint; see :func:`.export`."""
 
     def bench() -> Bench:
+        heed_grant()
         splits = study_splits(study)
         return Bench(study_network(study, splits), splits, CLASSIFICATION)
 

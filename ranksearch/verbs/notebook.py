@@ -62,7 +62,7 @@ class Study:
         return front_figure([self.history])
 
     def report(self, path: str | Path) -> Path:
-        """Writes the self-contained HTML page."""
+        """Writes the self-contained HTML page, to ``path/index.html`` where that is a folder."""
         return write_report([report_history(self.session.study, self.session.ledger)], Path(path))
 
     def export(self, path: str | Path, select: str = "knee", to: str = "ranks", form: str | None = None) -> list[Path]:
@@ -205,7 +205,7 @@ def search(
     table = {
         "name": name,
         "network": {"model": type(model).__name__, "weights": "none"},
-        "data": {"source": "given", "search": len(splits.search), "augment": list(augment)},
+        "data": {"source": "given", "search": len(splits.search), "normalize": normalize, "augment": list(augment)},
         "ranks": {"ratio": ratio, "accuracy_floor": accuracy_floor, **(ranks or {})},
         "schedule": dict(schedule or {}),
         "training": dict(training or {}),
@@ -220,14 +220,14 @@ def search(
             "baselines": list(baselines),
         },
     }
-    study = parse_study(table, Path(folder or "", f"{name}.toml"))
+    study = parse_study(table, Path(folder or "", f"{name}.toml").resolve())
     task = Task.of(loss, metric, direction, metric_range)
     if splits.classes is None and loss is None:
         raise DataError("targets are no class labels (int64, from 0), so a loss is needed: search(…, loss=…, metric=…)")
 
     console, budget = plain_console(quiet=quiet), Budget.of(study.search)
     if folder is None:
-        path = Path(tempfile.mkdtemp(prefix="ranksearch-"), study.path)
+        path = Path(tempfile.mkdtemp(prefix="ranksearch-"), study.path.name)
         study = msgspec.structs.replace(study, path=path)
         console.print(f"kept in {path.parent}: folder={str(path.parent)!r} goes on with it", soft_wrap=True)
     study.folder.mkdir(parents=True, exist_ok=True)

@@ -6,13 +6,14 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import numpy as np
 import pytest
 import torch
 
 from ranksearch.artifacts import exports
 from ranksearch.artifacts.exports import EXPORTS, Bench
-from ranksearch.export import load_compressed, read_ranks
+from ranksearch.export import load_compressed, read_ranks, save_compressed
 from ranksearch.progressive import CLASSIFICATION
 from ranksearch.records import RankFile
 from ranksearch.study import opened_file
@@ -100,7 +101,7 @@ def test_an_export_alone_reaches_the_measured_accuracy(
         assert to == "safetensors" or "read back on 64 search images" in left.out
 
 
-def test_a_card_and_a_finetuned_network(searched: Path, ranksearch: Command, tmp_path: Path) -> None:
+def test_a_card_and_a_finetuned_network(searched: Path, bench: Bench, ranksearch: Command, tmp_path: Path) -> None:
     ranks, card = tmp_path / "ranks.json", tmp_path / "card.md"
     assert ranksearch("export", searched, "--select", "smallest", "-o", ranks).code == 0
     assert ranksearch("export", searched, "--select", "smallest", "--to", "card", "-o", card).code == 0
@@ -128,6 +129,14 @@ def test_a_card_and_a_finetuned_network(searched: Path, ranksearch: Command, tmp
     assert ranksearch("finetune", searched, ranks, "--epochs", 2, "--seeds", 1, "-o", runs).code == 0
     assert ranksearch("export", searched, "--from", finetuned, "--to", "card").code == 0
     assert finetuned.with_suffix(".md").read_text() == text  # compared with what was trained as long, still
+    (out := tmp_path / "out").mkdir()
+    assert ranksearch("export", searched, "--from", finetuned, "--to", "card", "-o", out).code == 0
+    assert (out / f"{finetuned.stem}.md").read_text() == text
+    other = tmp_path / "other.safetensors"
+    network = load_compressed(bench.network, finetuned)
+    save_compressed(network, msgspec.structs.replace(read_ranks(finetuned), network={"weights": "0123"}), other)
+    left = ranksearch("export", searched, "--from", other, "--to", "card")
+    assert (left.code, "from other weights than those of study 'bars'" in left.err) == (2, True)
     before = finetuned.read_bytes()
     left = ranksearch("export", searched, "--from", finetuned, "--to", "safetensors")
     assert (left.code, "would be written over itself" in left.err) == (2, True)

@@ -71,8 +71,19 @@ def test_the_numbers_and_the_commands_are_there() -> None:
     assert "ranksearch export toy.toml --select trial=7 -o ranks.json" in text
     blocks = {t.info: t.content for t in MarkdownIt().parse(text) if t.type == "fence"}
     assert json.loads(blocks["json"]) == made.settings
+    strange = msgspec.structs.replace(ranks, provenance={"trial": 7, "study": "another"})
+    told = model_card(strange, made, record=None, dense={}, classes=10, file_bytes=1, digest="abc")
+    assert "--select" not in told  # its trial 7 is not this study's
     fenced = [t.content for t in MarkdownIt().parse(text) if t.type == "fence" and t.info == "json"]
     assert RankFile.from_text(fenced[0]) == ranks
+
+
+def test_a_study_of_a_notebook_is_taken_up_there() -> None:
+    made = study("")
+    made = msgspec.structs.replace(made, settings=made.settings | {"data": {"source": "given"}})
+    told = model_card(ranks_of(made, ""), made, record=None, dense={}, classes=None, file_bytes=1, digest="abc")
+    assert 'study.export("ranks.json", select="trial=7")' in told
+    assert ".toml" not in told
 
 
 def shape(text: str) -> list[str]:

@@ -76,6 +76,7 @@ def test_runs_are_recorded_resumed_and_exported(
         path = session.study.folder / "runs" / f"{record.key}-{record.seed}.safetensors"
         network = load_compressed(session.subject.network, path)
         assert measured(session.subject, stage, network) == record.measured == read_ranks(path).measured
+        assert read_ranks(path).network["weights"] == session.fingerprint["weights"]  # its own, whatever the file said
     assert not list(session.artifacts.folder.glob("*.checkpoint"))
 
     steps.clear()
@@ -87,7 +88,7 @@ def test_runs_are_recorded_resumed_and_exported(
     assert path.read_bytes() == whole
     session.artifacts.remove(path.name)
     run(opened("whole"))
-    assert f"{path.name}: not in {session.artifacts}" in caplog.text
+    assert f"{path.name}: not in {session.artifacts}. It lies where it was trained" in caplog.text
 
     class Killed(BaseException):
         pass
@@ -111,6 +112,26 @@ def test_ranks_of_another_network_are_refused_before_anything_is_trained(session
     files = {"fits": msgspec.structs.replace(ranks, configuration=session.variables.allocate(3.0, {}, {}))}
     with pytest.raises(RankError, match="three: the network has no compressible layer 'elsewhere'"):
         finetune(session, files | {"three": ranks}, epochs=1, seeds=1, changes={}, folder=Path("nowhere"))
+
+
+def test_a_folder_that_cannot_be_is_refused_before_anything_is_queued(session: Session, tmp_path: Path) -> None:
+    (tmp_path / "taken").touch()
+    ranks = RankFile(network={}, configuration=session.variables.allocate(3.0, {}, {}))
+    before = session.ledger.counts("finalists")
+    with pytest.raises(FileExistsError):
+        finetune(session, {"x": ranks}, epochs=1, seeds=1, changes={}, folder=tmp_path / "taken")
+    assert session.ledger.counts("finalists") == before
+
+
+def test_what_diverges_has_no_network(opened: Callable[[str], Session], caplog: pytest.LogCaptureFixture) -> None:
+    session = opened("wild")
+    ranks = RankFile(network={}, configuration=session.variables.allocate(3.0, {}, {}))
+    folder, changes = session.study.folder / "runs", {"lr": 1e20, "clip": 1e20}
+    record, control = finetune(session, {"x": ranks}, epochs=1, seeds=1, changes=changes, folder=folder)
+    assert record.failure
+    assert control.origin == DENSE_CONTROL
+    assert list(folder.iterdir()) == []
+    assert "not in" not in caplog.text
 
 
 def test_hooi_is_another_start_under_its_own_name(opened: Callable[[str], Session]) -> None:

@@ -15,6 +15,7 @@ from ranksearch.layers import Form, Tucker2, network_cost
 from ranksearch.records import RankFile
 from ranksearch.runner.session import Session
 from ranksearch.subject.trial import measured, untrained
+from ranksearch.verbs import evaluation
 
 Command = Callable[..., Any]
 FORMS: tuple[Form, ...] = ("plain", "pivoted")
@@ -103,7 +104,18 @@ def test_ranks_of_a_network_in_other_forms_are_those_of_a_new_one(
     assert ranksearch("export", write(), "--from", place / "none.safetensors").err.count(f"{place}/none") == 1
 
 
-def test_what_cannot_be_evaluated_is_refused(folder: Path, write: Command, ranksearch: Command) -> None:
+def test_what_cannot_be_evaluated_is_refused_before_anything_is_measured(
+    folder: Path, write: Command, ranksearch: Command, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with monkeypatch.context() as changed:
+        changed.setattr(evaluation, "study_subject", lambda *_, **__: pytest.fail("the network was made"))
+        for name, layers, law in (
+            ("none.json", [], "there is no such file"),
+            ("small.json", ["--layers", "tork"], "--layers 'tork' is no runtime; did you mean 'torch'?"),
+            ("small.onnx", ["--layers", "torch"], "has none any more"),
+        ):
+            left = ranksearch("evaluate", folder / name, "--study", write(), *layers)
+            assert (left.code, law in left.err) == (2, True)
     for name, law in {"small.pt2": "can run code that it holds; --trust", "bare.onnx": "without ranks"}.items():
         left = ranksearch("evaluate", folder / name, "--study", write())
         assert (left.code, left.err.count("\n")) == (2, 1)

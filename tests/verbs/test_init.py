@@ -38,6 +38,9 @@ def test_paths_are_those_of_the_files_folder(
     for data in ("npz:${DATA}/mine", "digits", "my_package:data", f"folder:{tmp_path}"):
         assert ranksearch("init", "--data", data, "-o", "studies/other.toml", "--force").code == 0
         assert f'"{data}"' in (tmp_path / "studies" / "other.toml").read_text(encoding="utf-8")
+    assert ranksearch("init", "--data", "folder:", "--weights", "w.pt", "-o", "studies/none.toml").code == 0
+    assert read_study(tmp_path / "studies" / "none.toml").network.weights == "../w.pt"  # which may be made yet
+    assert "must be written folder:DIR" in ranksearch("layers", "studies/none.toml").err
 
 
 @pytest.mark.parametrize(

@@ -51,9 +51,12 @@ def run(regression: Any, folder: Path | None, trials: int, **options: Any) -> St
     )  # fmt: skip
 
 
-def test_own_loss_and_metric_from_search_to_a_network(regression: Any, tmp_path: Path) -> None:
+def test_own_loss_and_metric_from_search_to_a_network(
+    regression: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
     network, _, (inputs, targets) = regression
-    study = run(regression, tmp_path, 3)
+    study = run(regression, Path("."), 3)
     table = study.table()
     assert len(table) == 3
     # accuracy is 1 − error, as metric_range maps it; in bfloat16 where the probe found that faster
@@ -65,14 +68,20 @@ def test_own_loss_and_metric_from_search_to_a_network(regression: Any, tmp_path:
     compressed = study.network("smallest")
     measured = 1 - error(compressed(inputs), targets)
     assert measured == pytest.approx(study.front().iloc[-1]["accuracy"], abs=1e-3)
-    assert study.report(tmp_path / "index.html").stat().st_size > 10_000
+    page = study.report(tmp_path / "page")
+    assert page == tmp_path / "page" / "index.html"
+    assert "own metric, minimised, scaled: 0 % is 1, 100 % is 0." in page.read_text()
+    assert "study.export(" in page.read_text()
+    assert ".toml" not in page.read_text()
     assert study.figure().data
 
     again = run(regression, tmp_path, 4)
     assert len(again.table()) == 4
     np.testing.assert_array_equal(again.table()["accuracy"][:3], table["accuracy"])
 
+    monkeypatch.chdir(tmp_path.parent)  # the study stays where it is
     finalists = again.finetune("smallest", epochs=1)
+    assert list((tmp_path / "notebook.finetune").iterdir())
     assert len(finalists) == 2  # and the dense control
 
     with pytest.raises(StudyChangedError, match=r"training\.images 256 → 512"):
