@@ -19,6 +19,7 @@ from ..networks import (
     concatenate,
     flattened_layers,
     load_weights,
+    require_weights,
     take_as_kernels,
     walk,
     weights_fingerprint,
@@ -140,6 +141,7 @@ def study_subject(
     chosen = torch_device(device or study.search.device)
     splits = study_splits(study)
     network = study_network(study, splits)
+    require_weights(network)
     if study.network.weights == "train":
         network = train_dense(network, splits, study, chosen) if train else network
     elif study.network.weights != "none":
@@ -250,7 +252,7 @@ def check_dense(accuracy: float, classes: int | None, images: int, expected: flo
             f"{expected:.2%}; {causes}"
         )
     chance = 1 / classes if classes else 0.0
-    least = chance + 3 * math.sqrt(chance * (1 - chance) / images)
+    least = min(1.0, chance + 3 * math.sqrt(chance * (1 - chance) / images))
     if accuracy < least:
         raise DenseAccuracyError(
             f"the dense network reaches {accuracy:.2%} on the search split, near chance ({chance:.2%} for {classes} "

@@ -51,7 +51,9 @@ def test_another_forward_is_another_network(own: Any, write: Callable[..., Path]
     assert own.trainings == 2
 
 
-def test_lazy_layers_are_named(own: Any, write: Callable[..., Path]) -> None:
+@pytest.mark.parametrize("weights", ["train", "none", "weights.pt"])
+def test_lazy_layers_are_named(weights: str, own: Any, write: Callable[..., Path]) -> None:
     own.make = lambda: nn.Sequential(nn.Flatten(), nn.LazyLinear(4))
+    changes = TRAINED | {"network": TRAINED["network"] | {"weights": weights}}
     with pytest.raises(NetworkError, match="lazy layers without weights yet"):
-        study_subject(opened_file(write(**TRAINED), {}))
+        study_subject(opened_file(write(**changes), {}))

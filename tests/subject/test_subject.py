@@ -43,6 +43,7 @@ def test_what_the_study_expects_counts_besides() -> None:
     check_dense(0.9, 10, 500, expected=0.9)
     with pytest.raises(DenseAccuracyError, match=r"reaches 89\.00%.*expect_accuracy = 90\.00%"):
         check_dense(0.89, 10, 500, expected=0.9)
+    check_dense(1.0, 2, 8)  # more than all cannot be asked
     check_dense(0.0, None, 500)  # targets are no classes: there is no chance to speak of
 
 
