@@ -117,7 +117,9 @@ def _training(ranks: RankFile, study: StudyRecord, record: TrialRecord | None) -
 
 def _again(model: str, classes: int | None, study: StudyRecord, ranks: RankFile) -> Iterable[str]:
     """What loads the network and what repeats it: commands where the study has a file, else calls in a notebook."""
-    number = ranks.provenance.get("trial") if ranks.provenance.get("study") == study.name else None
+    number = ranks.provenance.get("trial")
+    if not isinstance(number, int) or ranks.provenance.get("study") != study.name:
+        number = None
     if study.settings["data"]["source"] == "given":
         lines = ["import ranksearch", "", "network = ...  # your own, as it was given to ranksearch.search"]
         lines.append('network = ranksearch.load(network, "model.safetensors")')

@@ -8,7 +8,7 @@ from torch import nn
 from torchvision import models
 
 from ..errors import NetworkError, describe, nearest
-from .copying import copy_network
+from .copying import copy_network, uncompiled
 from .digits_convnet import DigitsConvNet
 from .factory import call_factory, import_factory
 from .lenet import LeNet5
@@ -76,4 +76,4 @@ def _from_factory(path: str, arguments: dict[str, Any]) -> nn.Module:
     network = copy_network(made) if isinstance(made, nn.Module) else call_factory(path, arguments, NetworkError)
     if not isinstance(network, nn.Module):
         raise NetworkError(f"{path!r} must make a torch.nn.Module, got {type(network).__name__}")
-    return network
+    return uncompiled(network)

@@ -12,20 +12,28 @@ from ..errors import NetworkError, describe
 Network = TypeVar("Network", bound=nn.Module)
 
 
+def uncompiled(network: Network) -> Network:
+    """What ``torch.compile`` made ``network`` of, or itself: layers keep their names so."""
+    return getattr(network, "_orig_mod", network)
+
+
 def copy_network(network: Network, shared: Iterable[object] = ()) -> Network:
-    """A deep copy. Tensors that were computed with gradients, an activation kept in an attribute or the weight of the
-    old ``weight_norm``, which ``copy.deepcopy`` refuses, are copied without their history.
+    """A deep copy, of what ``torch.compile`` was given where that made it.
+
+    Tensors that were computed with gradients, an activation kept in an attribute or the weight of the old
+    ``weight_norm``, which ``copy.deepcopy`` refuses, are copied without their history.
 
     Args:
         shared: what the copy shares with the original.
 
     Raises:
-        NetworkError: it keeps something that cannot be copied.
+        NetworkError: it keeps something that cannot be copied, a view of its own weights say.
     """
+    network = uncompiled(network)
     memo: dict[int, object] = {id(constant): constant for constant in shared}
     for module in network.modules():
         for kept in tree_leaves(vars(module)):
-            if isinstance(kept, Tensor) and not kept.is_leaf:
+            if isinstance(kept, Tensor) and not kept.is_leaf and not isinstance(kept._base, nn.Parameter):
                 memo[id(kept)] = kept.detach().clone()
     try:
         return copy.deepcopy(network, memo)

@@ -102,7 +102,7 @@ class Examples(ABC):
 
     def example(self) -> Tensor:
         """The first input, normalised, as a batch of one."""
-        return next(self.batches(1, steps=1))[0]
+        return next(self.read_ahead(0).batches(1, steps=1))[0]
 
     def pass_size(self, most: int, numbers: int) -> int:
         """Images of one forward pass: at most ``most``, at most ``numbers`` input numbers together, one at least."""
@@ -110,7 +110,7 @@ class Examples(ABC):
 
     @cached_property
     def _numbers(self) -> int:
-        return self.example().numel()  # read once: a data set's workers may have to be started for it
+        return self.example().numel()
 
     def batches(
         self,

@@ -15,7 +15,9 @@ from torch.utils.data import DataLoader, Dataset, default_collate
 from torchvision.datasets import ImageFolder
 
 from ..errors import DataError, describe
+from .augmentation import Augmentation
 from .examples import Examples
+from .normalization import Normalization
 from .order import ITEMS, Draw, derived_seed
 
 PROBES = 16  # items that stand for the whole in a fingerprint
@@ -88,6 +90,12 @@ class Streamed(Examples):
                 digest.update(part.numpy().tobytes() if isinstance(part, Tensor) else repr(part).encode())
         return digest.digest()
 
+    def prepared(self, normalization: Normalization | None, augmentation: Augmentation) -> "Streamed":
+        """As :meth:`Examples.prepared`; targets that were read are not read again."""
+        made = super().prepared(normalization, augmentation)
+        vars(made).update({name: read for name, read in vars(self).items() if name == "targets"})
+        return made
+
     def fixed(self, row: int) -> tuple[Tensor, Any]:
         """The item of a row as it is measured: the same whenever it is read."""
         with _seeded(derived_seed(0, ITEMS, row)):
@@ -98,9 +106,9 @@ class Streamed(Examples):
 
     def item(self, row: int) -> tuple[Tensor, Any]:
         """Raises :class:`DataError`, naming the data set and the row, whatever goes wrong."""
-        name = f"{type(self.dataset).__name__}[{row}]"
-        if isinstance(self.dataset, ImageFolder):
-            name = self.dataset.samples[row][0]
+        name, dataset = f"{type(self.dataset).__name__}[{row}]", self.dataset
+        if isinstance(dataset, ImageFolder) and type(dataset) is ImageFolder:  # a subclass may have another order
+            name = dataset.samples[row][0]
         try:
             item = self.dataset[row]
         except Exception as failure:

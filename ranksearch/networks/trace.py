@@ -61,7 +61,7 @@ def trace(network: nn.Module, image: Tensor) -> Trace:
             watch.hooks(),
             watch,
         ):
-            network(image)
+            network(image.clone())  # which it may change in place
     except Exception as error:
         first_line = str(error).strip().split("\n")[0]
         dtypes = {p.dtype for p in network.parameters() if image.is_floating_point()}

@@ -6,7 +6,7 @@ from .measuring import judged, measure, not_finite, outputs_of, predict, reestim
 from .precision import FLOAT32, Precision, probe_precision
 from .quick_look import QuickLook
 from .surgery import attach, collapse, progressive_layers, set_decay
-from .task import CLASSIFICATION, Task
+from .task import CLASSIFICATION, Task, require_labels
 from .teacher import Teacher
 from .training import FineTuned, fine_tune
 from .training_state import Progress
@@ -36,6 +36,7 @@ __all__ = [
     "probe_precision",
     "progressive_layers",
     "reestimate_batch_norm",
+    "require_labels",
     "set_decay",
     "set_slice",
 ]

@@ -8,7 +8,7 @@ from typing import Literal
 import torch.nn.functional as F
 from torch import Tensor
 
-from ..errors import MetricError, StudyFileError
+from ..errors import MetricError, NetworkError, StudyFileError
 
 Loss = Callable[[Tensor, Tensor], Tensor]
 Metric = Callable[[Tensor, Tensor], float]
@@ -81,6 +81,15 @@ class Task:
         if loss is not None:
             task = replace(task, loss=loss, distance=_squared_error, distil=_squared_output_error)
         return task
+
+
+def require_labels(task: Task, classes: int | None, outputs: Tensor) -> None:
+    """Raises :class:`NetworkError` where the cross-entropy is asked of a label that has no output."""
+    width = outputs.shape[1] if task.loss is CLASSIFICATION.loss and outputs.ndim == 2 else math.inf
+    if classes and classes > width:
+        raise NetworkError(
+            f"labels run to {classes - 1}, and the network has {width} outputs: they are wanted for labels from 0 on"
+        )
 
 
 def _scaled(metric: Metric, direction: str, low: float, high: float) -> Metric:

@@ -35,7 +35,7 @@ def settings_table(settings: Mapping[str, Any]) -> Table:
             rows += [(f"{key}.{inner}", inline(v)) for inner, v in value.items()]
         else:
             rows.append((key, inline(value)))
-    return Table((Column("setting", "name"), Column("value", "name")), tuple(rows), "Settings")
+    return Table((Column("setting", "name"), Column("value", "name")), tuple(rows), "Settings, as the study was made")
 
 
 def machines(view: StudyView) -> list[tuple[Machine, int]]:

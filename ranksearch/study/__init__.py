@@ -4,7 +4,7 @@ from .abandoned import Worker
 from .at_work import AtWork
 from .counts import Counts
 from .file import StudyFile, changed_section, parse_study, read_study, settings
-from .fingerprint import fingerprint, going_on, require_same
+from .fingerprint import fingerprint, require_same
 from .importances import importances
 from .ledger import Ledger, Room
 from .masking import masked
@@ -58,7 +58,6 @@ __all__ = [
     "Worker",
     "changed_section",
     "fingerprint",
-    "going_on",
     "importances",
     "masked",
     "open_storage",

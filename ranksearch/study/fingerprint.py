@@ -64,22 +64,6 @@ def require_same(
     )
 
 
-def going_on(made: Mapping[str, Any], now: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
-    """The settings of a study that goes on: as it was made, those that are free as its file says now.
-
-    >>> going_on({"search": {"trials": 4, "seed": 0}}, {"search": {"trials": 9, "seed": 1}})
-    {'search': {'trials': 9, 'seed': 0}}
-    """
-    settings = dict[str, Any](made)
-    for name in made.keys() & now.keys():
-        key, (old, new) = prefix + name, (made[name], now[name])
-        if _is_free(key):
-            settings[name] = new
-        elif isinstance(old, Mapping) and isinstance(new, Mapping):
-            settings[name] = going_on(old, new, f"{key}.")
-    return settings
-
-
 def _flat(settings: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
     """Settings by dotted key; lists and ranges whole."""
     for name, value in settings.items():

@@ -5,9 +5,9 @@ import logging
 import torch
 from torch import nn
 
-from ..networks import Splits, load_weights, save_weights, weights_fingerprint
+from ..networks import Splits, load_weights, require_weights, save_weights, weights_fingerprint
 from ..networks.copying import copy_network
-from ..progressive import CLASSIFICATION, fine_tune, predict, probe_precision
+from ..progressive import CLASSIFICATION, fine_tune, predict, probe_precision, require_labels
 from ..records import NO_DECAY
 from ..study import StudyFile
 from .cache import cache_file
@@ -20,7 +20,9 @@ SAMPLED = 8  # search images by whose outputs an untrained network is known
 def train_dense(network: nn.Module, splits: Splits, study: StudyFile, device: torch.device) -> nn.Module:
     """The trained network, from the cache where the same network, recipe and data met before."""
     recipe = study.network.training.recipe(len(splits.train))
+    require_weights(network)
     few = predict(network, splits.search.first(SAMPLED))
+    require_labels(CLASSIFICATION, splits.classes, few)
     computes = [f"{value:.3g}" for value in few.flatten().tolist()]  # equal weights serve other forwards, too
     network_is = (study.network.model, study.network.arguments, weights_fingerprint(network), computes)
     training_is = (recipe, splits.train.fingerprint, study.data.augment, study.search.seed)

@@ -19,13 +19,12 @@ from ..networks import (
     concatenate,
     flattened_layers,
     load_weights,
-    require_weights,
     take_as_kernels,
     walk,
     weights_fingerprint,
 )
 from ..networks.copying import copy_network
-from ..progressive import CLASSIFICATION, Precision, Task, Teacher, not_finite, predict
+from ..progressive import CLASSIFICATION, Precision, Task, Teacher, not_finite, predict, require_labels
 from ..progressive.determinism import isolated_generators, seed_generators
 from ..progressive.precision import FLOAT32
 from ..records import Machine, Measurement
@@ -141,7 +140,6 @@ def study_subject(
     chosen = torch_device(device or study.search.device)
     splits = study_splits(study)
     network = study_network(study, splits)
-    require_weights(network)
     if study.network.weights == "train":
         network = train_dense(network, splits, study, chosen) if train else network
     elif study.network.weights != "none":
@@ -178,7 +176,7 @@ def make_subject(
 ) -> Subject:
     """Walks the network, chooses the precision, by steps of ``batch`` images, and measures the dense network on the
     search split."""
-    network = copy_network(getattr(network, "_orig_mod", network))  # the user's own stays where and as it is, compiled
+    network = copy_network(network)  # the user's own stays where and as it is
     network = network.to(device).eval()
     example = splits.train.example().to(device)
     spec = walk(network, example, include, exclude)
@@ -218,15 +216,6 @@ def make_subject(
         sample_outputs=tuple(sample.reshape(len(sample), -1)[:, :10].flatten().tolist()),
         sample_loss=sample_loss,
     )
-
-
-def require_labels(task: Task, classes: int | None, outputs: torch.Tensor) -> None:
-    """Raises :class:`NetworkError` where the cross-entropy is asked of a label that has no output."""
-    width = outputs.shape[1] if task.loss is CLASSIFICATION.loss and outputs.ndim == 2 else math.inf
-    if classes and classes > width:
-        raise NetworkError(
-            f"labels run to {classes - 1}, and the network has {width} outputs: they are wanted for labels from 0 on"
-        )
 
 
 def same_outputs(earlier: Sequence[float], now: Sequence[float]) -> bool:

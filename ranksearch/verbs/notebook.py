@@ -2,6 +2,7 @@
 
 import tempfile
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any, Literal
 
@@ -18,7 +19,8 @@ from ..artifacts.take_away import export, selected
 from ..errors import DataError
 from ..export import load_compressed
 from ..front import confirmed_table, finalist_table, front, trial_table
-from ..networks import given_splits
+from ..networks import Normalization, given_splits
+from ..networks.copying import uncompiled
 from ..progressive import Task
 from ..records import RankFile, StudyHistory
 from ..report import front_figure, write_report
@@ -204,8 +206,13 @@ def search(
     )
     table = {
         "name": name,
-        "network": {"model": type(model).__name__, "weights": "none"},
-        "data": {"source": "given", "search": len(splits.search), "normalize": normalize, "augment": list(augment)},
+        "network": {"model": type(uncompiled(model)).__name__, "weights": "none"},
+        "data": {
+            "source": "given",
+            "search": len(splits.search),
+            "normalize": normalize and asdict(Normalization.of(normalize)),
+            "augment": list(augment),
+        },
         "ranks": {"ratio": ratio, "accuracy_floor": accuracy_floor, **(ranks or {})},
         "schedule": dict(schedule or {}),
         "training": dict(training or {}),

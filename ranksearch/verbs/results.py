@@ -12,12 +12,10 @@ from ..report import write_report
 from ..study import (
     Ledger,
     StudyFile,
-    going_on,
     importances,
     open_storage,
     reaching,
     read_history,
-    settings,
 )
 from ..terminal.tables import confirmed_text, finalists_table, front_table
 
@@ -41,8 +39,7 @@ def show_front(study: StudyFile, files: Sequence[Path], console: Console) -> Non
 
 
 def report_history(study: StudyFile, ledger: Ledger | None = None) -> StudyHistory:
-    """All that a report shows: the history with its screen, importances, and what the study file says by now of
-    settings that may change, and names as published.
+    """All that a report shows: the history with its screen, importances, and what the study file names as published.
 
     Args:
         ledger: of the study, where it is open already.
@@ -51,8 +48,7 @@ def report_history(study: StudyFile, ledger: Ledger | None = None) -> StudyHisto
         ledger = ledger or Ledger(open_storage(study.storage_url, create=False), study.name)
         history = ledger.history(screen=True)
         found = importances(ledger.study(), history)
-    record = msgspec.structs.replace(history.study, settings=going_on(history.study.settings, settings(study)))
-    return msgspec.structs.replace(history, study=record, importances=found, published=study.report.published)
+    return msgspec.structs.replace(history, importances=found, published=study.report.published)
 
 
 def make_report(studies: Sequence[StudyFile], output: Path | None) -> Path:

@@ -40,6 +40,15 @@ def test_a_copy_of_a_network_that_keeps_activations_computes_the_same() -> None:
     assert all(p.grad is not None for p in copied.parameters())
 
 
+def test_a_view_of_a_weight_is_refused_and_a_compiled_network_taken_as_it_was() -> None:
+    network = nn.Sequential(nn.Linear(2, 2))
+    names = [name for name, _ in copy_network(torch.compile(network)).named_modules()]  # type: ignore[type-var]
+    assert names == ["", "0"]
+    network.head = network[0].weight.t()  # type: ignore[assignment]  # a copy's would no longer follow the weight
+    with pytest.raises(NetworkError, match="cannot be copied"):
+        copy_network(network)
+
+
 def test_what_is_shared_stays_one() -> None:
     network = nn.Sequential(nn.Linear(2, 2))
     network.constant = constant = object()  # type: ignore[assignment]

@@ -51,9 +51,13 @@ def test_another_forward_is_another_network(own: Any, write: Callable[..., Path]
     assert own.trainings == 2
 
 
-@pytest.mark.parametrize("weights", ["train", "none", "weights.pt"])
-def test_lazy_layers_are_named(weights: str, own: Any, write: Callable[..., Path]) -> None:
+def test_lazy_layers_are_named(own: Any, write: Callable[..., Path]) -> None:
     own.make = lambda: nn.Sequential(nn.Flatten(), nn.LazyLinear(4))
-    changes = TRAINED | {"network": TRAINED["network"] | {"weights": weights}}
     with pytest.raises(NetworkError, match="lazy layers without weights yet"):
-        study_subject(opened_file(write(**changes), {}))
+        study_subject(opened_file(write(**TRAINED), {}))
+
+
+def test_labels_beyond_the_outputs_are_told_before_the_network_is_trained(own: Any, write: Callable[..., Path]) -> None:
+    own.make = lambda: nn.Sequential(nn.Flatten(), nn.Linear(64, 3))
+    with pytest.raises(NetworkError, match="labels run to 3, and the network has 3 outputs"):
+        study_subject(opened_file(write(**TRAINED), {}))

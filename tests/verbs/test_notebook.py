@@ -131,7 +131,9 @@ def test_a_network_as_users_write_them(tmp_path: Path) -> None:
 
 def test_what_stays_dense_need_not_learn(regression: Any, tmp_path: Path) -> None:
     training = {"images": 256, "batch": 64, "learn": "adapters"}
-    study = run(regression, tmp_path, 6, ratio=(1.0, 4.0), training=training)
+    scaling = {"mean": np.float32(0), "std": [np.float64(1)]}  # as notebooks compute them
+    study = run(regression, tmp_path, 6, ratio=(1.0, 4.0), training=training, normalize=scaling)
+    assert study.history.study.settings["data"]["normalize"] == {"mean": [0.0], "std": [1.0]}
     assert {t.state for t in study.history.trials} == {"complete"}
     (dense,) = [t.record for t in study.history.finished() if t.record and t.record.counted.compression_ratio == 1]
     assert (dense.cost.images, dense.cost.trainable_params) == (0, 0)

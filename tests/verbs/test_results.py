@@ -39,17 +39,6 @@ def test_a_front_without_networks_says_why(
     assert "nothing on the front: no trial meets all of search.floors: mac_ratio ≥ 1000 (the best has" in said
 
 
-def test_a_report_tells_the_settings_as_they_are_now(
-    write_study: Callable[..., Path], ranksearch: Callable[..., Any], tmp_path: Path
-) -> None:
-    path = write_study(tmp_path, training={"images": 128}, search={"trials": 1})
-    assert ranksearch("search", path).code == 0
-    now = write_study(tmp_path, training={"images": 256}, search={"trials": 2, "sampler": "random"})
-    told = report_history(opened_file(now, {})).study.settings
-    assert (told["search"]["trials"], told["search"]["sampler"]) == (2, "random")
-    assert told["training"]["images"] == 128  # of what was measured
-
-
 def test_a_table_is_written_as_its_option_says(
     write_study: Callable[..., Path], ranksearch: Callable[..., Any], tmp_path: Path
 ) -> None:
