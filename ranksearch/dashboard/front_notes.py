@@ -21,7 +21,7 @@ from ..terminal.tables import ranks_text
 
 log = logging.getLogger(__name__)
 
-MARK = re.compile(r"\[//\]: # \(ranksearch ([0-9a-f]{8})\)\n(.*)", re.DOTALL)  # Markdown does not show the first line
+MARK = "[//]: # (ranksearch"  # a note of ours begins with it and a digest of the rest; Markdown does not show the line
 PART = re.compile(r"dashboard:(\d+):note_str:(\d+)")  # attributes of a study that hold the notes of its trials
 
 
@@ -83,12 +83,11 @@ def _notes(attributes: Mapping[str, Any]) -> dict[int, str]:
 
 def _ours(body: str) -> bool:
     """Whether a note is as we wrote it: once somebody added a word, it is theirs."""
-    found = MARK.fullmatch(body)
-    return found is not None and found[1] == _digest(found[2])
+    return body == _marked(body.partition("\n")[2])
 
 
-def _digest(text: str) -> str:
-    return hashlib.sha256(text.encode()).hexdigest()[:8]
+def _marked(text: str) -> str:
+    return f"{MARK} {hashlib.sha256(text.encode()).hexdigest()[:8]})\n{text}"
 
 
 def note(trial: Trial, record: TrialRecord, history: StudyHistory, file: Path) -> str:
@@ -105,5 +104,5 @@ def note(trial: Trial, record: TrialRecord, history: StudyHistory, file: Path) -
         f"{'×'.join(map(str, full_ranks(layer)))} |"
         for layer in study.network.layers
     ]
-    text = "\n".join(["", told, "", code(command), "", "| layer | ranks | full |", "|---|---:|---:|", *rows])
-    return f"[//]: # (ranksearch {_digest(text)})\n{text}"
+    lines = ["", told, "", code(command), "", "| layer | ranks | full |", "|---|---:|---:|", *rows]
+    return _marked("\n".join(lines))

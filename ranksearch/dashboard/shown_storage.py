@@ -73,9 +73,10 @@ class ShownStorage(BaseStorage):
     def delete_study(self, study_id: int) -> None:
         if not self._edits:
             self._refuse()
-        parts, there = parts_of(self.get_study_name_from_id(study_id)), self._storage.get_all_studies()
-        for study in sorted((s for s in there if s.study_name in parts), key=lambda s: parts.index(s.study_name)):
-            self._storage.delete_study(study._study_id)
+        there = {study.study_name: study._study_id for study in self._storage.get_all_studies()}
+        for name in parts_of(self.get_study_name_from_id(study_id)):
+            if name in there:
+                self._storage.delete_study(there[name])
 
     def create_new_study(self, directions: Sequence[StudyDirection], study_name: str | None = None) -> int:
         self._refuse()

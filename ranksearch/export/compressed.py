@@ -14,7 +14,6 @@ from ..decomposition import skeleton
 from ..errors import RankError, WeightsError
 from ..layers import Dense
 from ..networks import load_weights, save_weights, take_as_kernels
-from ..networks.copying import uncompiled
 from ..networks.substitution import substitute
 from ..records import RankFile
 
@@ -74,7 +73,7 @@ def load_compressed(network: nn.Module, path: Path | str) -> nn.Module:
 def replace_layers(network: nn.Module, ranks: RankFile, source: str) -> nn.Module:
     """A copy of ``network`` with every layer that has ranks replaced by its deployed form, weights not yet set."""
     try:
-        compressed = take_as_kernels(uncompiled(network), ranks.flattened)
+        compressed = take_as_kernels(network, ranks.flattened)
     except RankError as error:
         raise RankError(f"{source}: {error}") from None
     modules = dict(compressed.named_modules(remove_duplicate=False))

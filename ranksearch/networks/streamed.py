@@ -93,7 +93,8 @@ class Streamed(Examples):
     def prepared(self, normalization: Normalization | None, augmentation: Augmentation) -> "Streamed":
         """As :meth:`Examples.prepared`; targets that were read are not read again."""
         made = super().prepared(normalization, augmentation)
-        vars(made).update({name: read for name, read in vars(self).items() if name == "targets"})
+        if "targets" in vars(self):
+            vars(made)["targets"] = self.targets
         return made
 
     def fixed(self, row: int) -> tuple[Tensor, Any]:

@@ -28,8 +28,8 @@ T = TypeVar("T")
 
 def parts_of(name: str) -> tuple[str, ...]:
     """The names of all Optuna studies that the study ``name`` may consist of, its own last: it leads to the others."""
-    rooms, stages = (name + room for room in ROOMS.values()), (f"{name}/{stage}" for stage in get_args(Stage))
-    return (*stages, f"{name}/screen", *sorted(rooms, reverse=True))
+    rooms, stages = (name + room for room in ROOMS.values() if room), (f"{name}/{stage}" for stage in get_args(Stage))
+    return (*stages, f"{name}/screen", *rooms, name)
 
 
 class StudyBooks:

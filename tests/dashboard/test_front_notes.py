@@ -81,7 +81,7 @@ def test_a_note_holds_every_layer(measured: StudyHistory) -> None:
     trial = measured.front()[0]
     assert trial.record
     text = note(trial, trial.record, measured, Path("bars.toml"))
-    assert MARK.fullmatch(text)
+    assert text.startswith(MARK)
     for layer in measured.study.network.layers:
         assert f"| `{layer.name}` | " in text
     assert f"`ranksearch export bars.toml --select trial={trial.number}`" in text
