@@ -1,7 +1,8 @@
 """When does progression pay? Fine-tunings that differ in decay, start, budget, ratio, in what learns, and nothing else.
 
     RANKSEARCH_DATA=… python tests/benchmarks/progression.py run STUDY.toml GRID --folder FOLDER [--where QUERY]
-    python tests/benchmarks/progression.py table FOLDER [--across] [--parquet FILE] [--figure PAGE.html]
+    python tests/benchmarks/progression.py table FOLDER [--where QUERY] [--across] [--on test]
+        [--parquet FILE] [--figure PAGE.html]
 
 Ranks are the closed form's. Everything that a cell does not name is the study file's, ranges at their default. The
 elastic adapter, where a cell starts from it, is trained once, by ``--elastic-steps``. A cell is a Parquet file in
@@ -150,12 +151,12 @@ def run(options: argparse.Namespace) -> None:
         print(f"{place + 1}/{len(todo)} {cell}: search {row['search']:.2%}, test {row['test']:.2%}", flush=True)
 
 
-def means_of(rows: pd.DataFrame) -> pd.DataFrame:
-    """Means over the seeds, and by how many points each decay is better than none, seed by seed."""
+def means_of(rows: pd.DataFrame, on: str) -> pd.DataFrame:
+    """Means over the seeds, and by how many points each decay is better than none ``on`` a split, seed by seed."""
     rows = rows.sort_values(["study", "images", "ratio", "init", "learn", "distillation", "shape", "seed"])
-    none = rows[rows["shape"] == "none"].set_index([*CONDITIONS, "seed"])["search"]
+    none = rows[rows["shape"] == "none"].set_index([*CONDITIONS, "seed"])[on]
     at = pd.MultiIndex.from_frame(rows[[*CONDITIONS, "seed"]])
-    rows = rows.assign(gain=100 * (rows["search"] - none.reindex(at).to_numpy()))
+    rows = rows.assign(gain=100 * (rows[on] - none.reindex(at).to_numpy()))
     means = rows.groupby([*CONDITIONS, *DECAY], sort=False).agg(
         seeds=("seed", "count"), search=("search", "mean"), test=("test", "mean"), gain=("gain", "mean"),
         spread=("gain", "std"), seconds=("seconds", "mean"), peak_memory=("peak_memory", "mean"),
@@ -171,20 +172,20 @@ def decay_words(row: Any) -> str:
 def table(options: argparse.Namespace) -> None:
     """The means, the raw records in one file, the picture: what each decay gains, condition by condition."""
     rows = records_in(options.folder)
-    means = means_of(rows)
-    (across if options.across else down)(means)
+    means = means_of(rows.query(options.where) if options.where else rows, options.on)
+    (across if options.across else down)(means, options.on)
     if options.parquet:
         options.parquet.parent.mkdir(parents=True, exist_ok=True)
         rows.to_parquet(options.parquet, index=False)
     if options.figure:
-        write_gains(options.figure, means[means["shape"] != "none"])
+        write_gains(options.figure, means[means["shape"] != "none"], options.on)
 
 
-def across(means: pd.DataFrame) -> None:
+def across(means: pd.DataFrame, on: str) -> None:
     """A column for each condition, a row for each decay: what none reaches, and what the others gain over it."""
     named = [name for name in CONDITIONS if len(set(means[name])) > 1]
     means = means.assign(
-        decay=[decay_words(row) for row in means.itertuples()], cell=[gain(r) for r in means.itertuples()]
+        decay=[decay_words(row) for row in means.itertuples()], cell=[gain(r, on) for r in means.itertuples()]
     )
     cells = means.pivot_table(index="decay", columns=named, values="cell", aggfunc="first").fillna("")
     heads = [condition_words(named, values, ", ") for values in cells.columns]
@@ -193,20 +194,20 @@ def across(means: pd.DataFrame) -> None:
         print(f"| {decay} | {' | '.join(row)} |")
 
 
-def gain(row: Any) -> str:
+def gain(row: Any, on: str) -> str:
     if row.shape == "none":
-        return f"{row.search:.2%}"
+        return f"{getattr(row, on):.2%}"
     return f"{row.gain:+.2f}" + (f" ± {row.spread:.2f}" if row.seeds > 1 else "")
 
 
-def down(means: pd.DataFrame) -> None:
+def down(means: pd.DataFrame, on: str) -> None:
     """A row for each condition and decay."""
     print(
-        "| study | images | ratio | start | learns | distillation | decay | seeds | search | gain over none, paired | "
-        "test | seconds | MiB | trainable |\n|" + "---|" * 14
+        "| study | images | ratio | start | learns | distillation | decay | seeds | search | "
+        f"gain on {on} over none, paired | test | seconds | MiB | trainable |\n|" + "---|" * 14
     )
     for row in means.itertuples():
-        over = "" if row.shape == "none" else gain(row)
+        over = "" if row.shape == "none" else gain(row, on)
         print(
             f"| {row.study} | {row.images:,} | {row.ratio:g}× | {row.init} | {row.learn} | {row.distillation:g} | "
             f"{decay_words(row)} | {row.seeds} | {row.search:.2%} | {over} | {row.test:.2%} | {row.seconds:.0f} | "
@@ -219,10 +220,10 @@ def condition_words(named: list[str], values: Iterable[Any], between: str) -> st
     return between.join(words.get(name, "{}").format(value) for name, value in zip(named, values, strict=True))
 
 
-def write_gains(path: Path, means: pd.DataFrame) -> None:
+def write_gains(path: Path, means: pd.DataFrame, on: str) -> None:
     """A page with one marker per decay and condition."""
     named = [name for name in CONDITIONS if len(set(means[name])) > 1]
-    figure = canvas("", "points of search accuracy over no decay")
+    figure = canvas("", f"points of {on} accuracy over no decay")
     means = means.assign(decay=[decay_words(row) for row in means.itertuples()])
     for place, (decay, of) in enumerate(means.groupby("decay", sort=False)):
         x = [condition_words(named, values, "<br>") for values in of[named].itertuples(index=False)]
@@ -249,7 +250,9 @@ def main() -> None:
     runs.set_defaults(does=run)
     tables = commands.add_parser("table")
     tables.add_argument("folder", type=Path)
+    tables.add_argument("--where", help="of the records that are shown, as pandas has it")
     tables.add_argument("--across", action="store_true", help="a column for each condition")
+    tables.add_argument("--on", choices=["search", "test"], default="search", help="split of the gains")
     tables.add_argument("--parquet", type=Path)
     tables.add_argument("--figure", type=Path)
     tables.set_defaults(does=table)
