@@ -66,19 +66,17 @@ ARMS: dict[str, Changes] = {
     "integers": {"ranks": {"space": "direct"}, "search": {"closed_form": 0}},
     "no-screen": {"screen": NO_SCREEN},
     "no-elastic": {"training": {"init": "decomposition"}},
-    "no-decay": {"schedule": {"shape": "none"}},
+    "decay": {"schedule": {"shape": ["none", "linear", "cosine"]}},  # what the shipped studies searched once
     "no-distillation": {"training": {"distillation": 0.0}},
     "early-stopping": {"search": {"stop": "neighbours"}},
-    "more-closed-form": {"search": {"closed_form": 12}},
     "closed-form": {"screen": NO_SCREEN, "training": {"init": "decomposition"}},  # and as many of it as trials
-    "closed-form-elastic": {"screen": NO_SCREEN},
 }
 
 
 def arm_study(source: StudyFile, arm: str, trials: int, seed: int, images: int | None, folder: Path) -> StudyFile:
     """The study of one run."""
     own: dict[str, dict[str, Any]] = {"search": {"trials": trials, "seed": seed}}
-    if arm.startswith("closed-form"):
+    if arm == "closed-form":
         own["search"]["closed_form"] = trials
     if images:
         own["training"] = {"images": images}
