@@ -96,9 +96,13 @@ def walk(
 
 
 def require_weights(network: nn.Module) -> None:
-    """Raises :class:`NetworkError` where a lazy layer has no weights yet."""
-    if any(is_lazy(parameter) for parameter in network.parameters()):
-        raise NetworkError("the network has lazy layers without weights yet: run one batch through it first")
+    """Raises :class:`NetworkError` where a lazy layer has no weights yet, or does not know its channels: a lazy
+    convolution never learns them from a file."""
+    unknown = any(isinstance(module, _ConvNd) and not module.in_channels for module in network.modules())
+    if unknown or any(is_lazy(parameter) for parameter in network.parameters()):
+        raise NetworkError(
+            "the network has lazy layers that have seen no input yet: run one batch through it first, in its factory"
+        )
 
 
 def _own_parameters(module: nn.Module) -> list[nn.Parameter]:

@@ -104,7 +104,9 @@ def finetune(
             raise RepeatedFailureError(
                 f"{plan.origin}, seed {plan.seed}, has no result: {failed[-1] if failed else ''}"
             )
-        records.append(found.record)
+        records.append(
+            msgspec.structs.replace(found.record, origin=plan.origin)
+        )  # equal ranks of two files are one run
         path = folder / network_name(plan)
         if ranks is None or found.record.failure:
             continue

@@ -40,7 +40,7 @@ def show_layers(study: StudyFile, device: str | None, console: Console) -> None:
         console.print(sentence, soft_wrap=True)
     console.print(
         f"dense network: {subject.dense.accuracy:.2%} on the search split"
-        + (", to be trained by the first search" if study.network.weights == "train" else ""),
+        + (", untrained: `search` trains it, once" if study.network.weights == "train" else ""),
     )
 
 

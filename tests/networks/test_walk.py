@@ -264,6 +264,13 @@ def test_a_network_without_compressible_layers(network: nn.Module, reason: str) 
         walk(network, IMAGE)
 
 
+def test_a_lazy_convolution_never_learns_its_channels_from_a_file() -> None:
+    network = nn.Sequential(nn.LazyConv2d(8, 3))
+    network.load_state_dict({"0.weight": torch.randn(8, 3, 3, 3), "0.bias": torch.randn(8)})
+    with pytest.raises(NetworkError, match="lazy layers that have seen no input yet"):
+        walk(network, IMAGE)
+
+
 def test_a_weight_that_is_not_floating_point() -> None:
     network = nn.Sequential(nn.Linear(4, 4), nn.Linear(4, 4, dtype=torch.complex64))
     spec = walk(nn.Sequential(network[0], To(torch.complex64), network[1]), torch.randn(1, 4))

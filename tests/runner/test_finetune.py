@@ -59,9 +59,8 @@ def test_runs_are_recorded_resumed_and_exported(
     records = run(session, lambda plan, done, of: steps.append((plan.origin, plan.seed, done)))
     assert len(stage.train) == 640 == len(session.subject.splits.train) + len(session.subject.splits.search)
     assert len(records) == 6
-    assert [(r.origin, r.seed) for r in records] == [("finalist three", 0), ("finalist three", 1)] * 2 + [
-        (DENSE_CONTROL, 0), (DENSE_CONTROL, 1),
-    ]  # fmt: skip
+    names = ("finalist three", "finalist the same", DENSE_CONTROL)
+    assert [(r.origin, r.seed) for r in records] == [(name, seed) for name in names for seed in (0, 1)]
     assert len(steps) == 4 * STEPS  # the same ranks under another name are not trained twice
     for record in records:
         assert (record.measured.split, record.measured.images) == ("test", 128)

@@ -53,7 +53,7 @@ def test_another_forward_is_another_network(own: Any, write: Callable[..., Path]
 
 def test_lazy_layers_are_named(own: Any, write: Callable[..., Path]) -> None:
     own.make = lambda: nn.Sequential(nn.Flatten(), nn.LazyLinear(4))
-    with pytest.raises(NetworkError, match="lazy layers without weights yet"):
+    with pytest.raises(NetworkError, match="lazy layers that have seen no input yet"):
         study_subject(opened_file(write(**TRAINED), {}))
 
 
