@@ -1,6 +1,7 @@
 """Fixtures for every room: real data where the environment variable RANKSEARCH_DATA names it, and real servers."""
 
 import os
+import random
 import uuid
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
@@ -9,6 +10,7 @@ from tempfile import TemporaryDirectory
 from typing import Any, NamedTuple, NoReturn
 
 import hypothesis
+import numpy as np
 import pytest
 import sqlalchemy
 import torch
@@ -44,6 +46,17 @@ def _threads() -> None:
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     asked = int(os.environ.get("OMP_NUM_THREADS") or cores)
     torch.set_num_threads(max(1, min(asked, cores // workers)))
+
+
+@pytest.fixture
+def generators() -> Callable[[], tuple]:
+    """The states of all global generators on the CPU, to compare before and after."""
+
+    def states() -> tuple:
+        name, keys, *rest = np.random.get_state()  # noqa: NPY002
+        return random.getstate(), name, tuple(keys), tuple(rest), tuple(torch.get_rng_state().tolist())
+
+    return states
 
 
 @pytest.fixture(scope="session")

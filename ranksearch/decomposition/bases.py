@@ -9,7 +9,6 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-import scipy.linalg
 import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
@@ -18,7 +17,7 @@ from ..errors import RankError
 from ..layers import Dense, ErrorTable, LayerRanks, LayerSpec, NetworkSpec, Tucker2
 from ..layers.legal import require_legal
 from .calibration import Covariances
-from .covariance import channel_average, square_root, times
+from .covariance import channel_average, inverse_of, root_of, times
 from .factors import Factors
 
 
@@ -143,7 +142,7 @@ def _decompose(
     """What each entry (for an SVD, each row) of the coefficients retains, then the tensors of :class:`NestedBases`."""
     channels = spec.channels_in
     if gamma is not None:
-        root, inverse = square_root(gamma)
+        root, inverse = root_of(gamma)
         kernel = times(root, kernel)
     basis_out, unwhiten_out = _left_vectors(kernel, sigma), None
     coefficients = basis_out.T @ kernel
@@ -159,7 +158,7 @@ def _decompose(
         basis_in, unwhiten_in = _left_vectors(unfolding), None
         coefficients = _project(coefficients, basis_in)
     else:
-        root, inverse = square_root(channel_average(sigma, channels))
+        root, inverse = root_of(channel_average(sigma, channels))
         # Orthonormal columns that span, one after the other, what the whitened ones span.
         basis_in = torch.linalg.qr(inverse @ _left_vectors(root @ unfolding))[0]
         projected = _project(_times(coefficients, sigma), basis_in)
@@ -173,8 +172,7 @@ def _decompose(
         else:
             lower = torch.linalg.cholesky(_project(_project(sigma, basis_in).T, basis_in))
             coefficients = torch.linalg.solve_triangular(lower, projected.T, upper=False).T
-            # LAPACK's own inverse of a triangle: half the time of solving for the identity.
-            unwhiten_in = torch.from_numpy(scipy.linalg.lapack.dtrtri(lower.T.numpy())[0]).T
+            unwhiten_in = inverse_of(lower.T).T
     blocks |= {"coefficients": coefficients, "basis_in": basis_in, "unwhiten_in": unwhiten_in}
     return coefficients.square(), blocks
 

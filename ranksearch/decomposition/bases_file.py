@@ -14,7 +14,7 @@ from ..layers import ErrorTable, LayerSpec, NetworkSpec
 from ..networks import save_tensors
 from .bases import NestedBases
 
-BASES_VERSION = 2  # of what the tensors mean and how they are made; older files are made again
+BASES_VERSION = 3  # of what the tensors mean and how they are made; older files are made again
 BLOCKS, OPTIONAL = ("basis_out", "coefficients"), ("basis_in", "unwhiten_out", "unwhiten_in")
 
 

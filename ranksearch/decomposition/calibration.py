@@ -20,6 +20,7 @@ from ..errors import DataError, NetworkError, describe
 from ..layers import NetworkSpec
 from ..networks import Examples
 from ..networks.copying import copy_network
+from ..networks.determinism import isolated_generators, seed_generators
 from .covariance import shrink, shrinkage
 from .patches import sampled_patches
 
@@ -85,8 +86,9 @@ def calibrate(
     two_sided = basis == "activations+gradients"
     watch = _Watch(copy_network(network).to(device).eval().requires_grad_(False), spec, two_sided)
     labels = torch.Generator().manual_seed(SEED)
-    with torch.random.fork_rng([device] if device.type == "cuda" else []), torch.set_grad_enabled(two_sided):
-        for inputs, targets in train.subset(chosen).batches(batch, device=device):
+    with isolated_generators(device), torch.set_grad_enabled(two_sided):
+        for place, (inputs, targets) in enumerate(train.subset(chosen).batches(batch, device=device)):
+            seed_generators(device, SEED, place)  # of a network that draws, and of the user's loss
             outputs = watch.forward(inputs)
             if two_sided:
                 watch.backward(_softened(outputs, labels) if loss is None else _one_by_one(outputs, targets, loss))

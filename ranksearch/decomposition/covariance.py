@@ -1,10 +1,11 @@
-"""Covariances of patches and gradients: shrinkage, square roots, and the average over a kernel's positions.
+"""Covariances of patches and gradients: shrinkage, roots, and the average over a kernel's positions.
 
 Σ, the uncentred covariance of a layer's input patches, is (C_in·K, C_in·K) with channels as the slow index, as
 ``torch.nn.functional.unfold`` orders them. Γ, that of the gradients at its output, is (C_out, C_out). A vector stands
 for a diagonal, ``None`` for the identity everywhere.
 """
 
+import scipy.linalg
 import torch
 from torch import Tensor
 
@@ -45,22 +46,27 @@ def shrinkage(covariance: Tensor, samples: int) -> float:
     return min(1.0, variances / between) if between > 0 else 0.0
 
 
-def square_root(covariance: Tensor) -> tuple[Tensor, Tensor]:
-    """The symmetric square root of a positive definite (n, n) matrix or diagonal (n,), and its inverse, likewise.
+def root_of(covariance: Tensor) -> tuple[Tensor, Tensor]:
+    """R with RᵀR = Σ and its inverse, both upper triangular, of a positive definite (n, n) matrix; or of a diagonal
+    (n,), likewise. By Cholesky: a tenth of what the symmetric root takes, and ‖RM‖ = ‖Σ^½M‖ for any M.
 
     Raises:
         RankError: the matrix is not positive definite to its precision.
     """
-    values, vectors = (covariance, None) if covariance.ndim == 1 else torch.linalg.eigh(covariance)
-    smallest, largest = float(values.min()), float(values.max())
-    if smallest <= largest * torch.finfo(values.dtype).eps:
-        raise RankError(
-            f"a covariance must be positive definite, its eigenvalues range from {smallest:.2g} to {largest:.2g}"
-        )
-    roots = values.sqrt()
-    if vectors is None:
-        return roots, 1 / roots
-    return (vectors * roots) @ vectors.T, (vectors / roots) @ vectors.T
+    if covariance.ndim == 1:
+        root, failed = covariance.clamp_min(0).sqrt(), False
+    else:
+        root, info = torch.linalg.cholesky_ex(covariance, upper=True)
+        failed = bool(info)
+    pivots = (root if root.ndim == 1 else root.diagonal()).square()
+    if failed or float(pivots.min()) <= float(pivots.max()) * torch.finfo(root.dtype).eps:
+        raise RankError("a covariance must be positive definite to its precision: shrink() makes it so")
+    return root, 1 / root if root.ndim == 1 else inverse_of(root)
+
+
+def inverse_of(triangle: Tensor) -> Tensor:
+    """The inverse of an upper triangle, by LAPACK's own routine: half the time of solving for the identity."""
+    return torch.from_numpy(scipy.linalg.lapack.dtrtri(triangle.numpy())[0])
 
 
 def times(covariance: Tensor | None, matrix: Tensor) -> Tensor:

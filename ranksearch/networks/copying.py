@@ -17,6 +17,15 @@ def uncompiled(network: Network) -> Network:
     return getattr(network, "_orig_mod", network)
 
 
+def unfrozen(network: Network) -> Network:
+    """``network`` itself; where nothing of it wants a gradient, as one is loaded for inference, everything does now."""
+    floating = [parameter for parameter in network.parameters() if parameter.is_floating_point()]
+    if not any(parameter.requires_grad for parameter in floating):
+        for parameter in floating:
+            parameter.requires_grad_(True)
+    return network
+
+
 def copy_network(network: Network, shared: Iterable[object] = ()) -> Network:
     """A deep copy, of what ``torch.compile`` was given where that made it.
 

@@ -37,12 +37,13 @@ class ElasticLayer(nn.Module):
         factor_in: (C_in, m) likewise; for an SVD, (C_in, n) and zero at first; learns.
         core: (n, m, kH, kW), zero at first, or None for an SVD; learns.
         ranks: of the slice that is computed, set from outside; dense at first.
+        place: of the layer in the network's order, 0, 1, …
         starts: some of the bases' cores by ranks, the latest last.
     """
 
-    def __init__(self, shell: nn.Conv2d | nn.Linear, bases: NestedBases) -> None:
+    def __init__(self, shell: nn.Conv2d | nn.Linear, bases: NestedBases, place: int = 0) -> None:
         super().__init__()
-        self.shell, self.bases = shell, bases
+        self.shell, self.bases, self.place = shell, bases, place
         self.ranks: LayerRanks = Dense()
         self.starts: dict[LayerRanks, Tensor] = {}
         full = full_ranks(bases.spec)
@@ -57,14 +58,14 @@ class ElasticLayer(nn.Module):
             self.factor_in = nn.Parameter(bases.basis_in[:, :rank_in].clone())
 
     @classmethod
-    def of(cls, dense: nn.Module, bases: NestedBases) -> "ElasticLayer":
+    def of(cls, dense: nn.Module, bases: NestedBases, place: int = 0) -> "ElasticLayer":
         """The layer whose every slice starts as ``bases`` give it; ``dense`` becomes its shell.
 
         Raises:
             NetworkError: ``dense`` is neither a Conv2d of one group nor a Linear.
         """
         shell = require_layer(dense)
-        return cls(freeze(shell, shell.weight.detach().clone()), bases)
+        return cls(freeze(shell, shell.weight.detach().clone()), bases, place)
 
     def slice(self, ranks: LayerRanks) -> Factors:
         """The factors of any legal ranks; differentiable in the leading blocks.
@@ -128,7 +129,7 @@ class Elastic:
         """From a network with elastic layers, which is left as it is."""
         bases = [layer.bases for layer in elastic_layers(trained).values()]
         copied = copy_network(trained, shared=bases)  # constants, and large
-        layers = elastic_layers(copied)
+        layers = dict(sorted(elastic_layers(copied).items(), key=lambda named: named[1].place))
         for layer in layers.values():
             layer.starts.clear()
             thaw(layer.shell)
@@ -140,10 +141,11 @@ def make_elastic(network: nn.Module, bases: Mapping[str, NestedBases]) -> nn.Mod
 
     Args:
         network: dense; left as it is. A module that stands in several places stays one module.
+        bases: by layer name, in the network's order.
     """
     copied = copy_network(network)
-    dense = {name: copied.get_submodule(name) for name in bases}
-    return substitute(copied, {layer: ElasticLayer.of(layer, bases[name]) for name, layer in dense.items()})
+    dense = {copied.get_submodule(name): of for name, of in bases.items()}
+    return substitute(copied, {d: ElasticLayer.of(d, of, place) for place, (d, of) in enumerate(dense.items())})
 
 
 def elastic_layers(network: nn.Module) -> dict[str, ElasticLayer]:

@@ -17,14 +17,16 @@ def learning_parameters(network: nn.Module, learn: str) -> list[nn.Parameter]:
 
     ``"adapters"``: cores and factors. ``"adapters+norm"``: also all biases, and all parameters of modules whose
     class, or one it derives from, has "norm" in its name. ``"all"``: everything; the residuals are buffers and never
-    learn. None in a network that stays dense, where adapters alone would.
+    learn. None in a network that stays dense, where adapters alone would. What its owner froze (``requires_grad``)
+    stays as it is; the adapter of a frozen layer learns.
     """
     chosen: dict[nn.Parameter, None] = {}
     for module in network.modules():
         adapter = isinstance(module, ProgressiveLayer | ElasticLayer)
         norm = any("norm" in base.__name__.lower() for base in type(module).__mro__)
         for name, parameter in module.named_parameters(recurse=False):
-            if learn == "all" or adapter or (learn == "adapters+norm" and (norm or name.endswith("bias"))):
+            named = learn == "all" or (learn == "adapters+norm" and (norm or name.endswith("bias")))
+            if adapter or (named and parameter.requires_grad):
                 chosen[parameter] = None
     return list(chosen)
 

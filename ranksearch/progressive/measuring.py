@@ -12,9 +12,9 @@ from torch.nn.modules.batchnorm import _BatchNorm, _NormBase
 from ..errors import DataError, NetworkError, NonFiniteError
 from ..networks import Examples
 from ..networks.copying import copy_network
+from ..networks.determinism import isolated_generators, seed_generators
 from ..records import Measurement
 from ..records.recipe import Augment
-from .determinism import isolated_generators, seed_generators
 from .precision import FLOAT32, Precision
 from .surgery import progressive_layers
 from .task import CLASSIFICATION, Task

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from ..errors import NetworkError, StudyFileError
 from ..networks.copying import copy_network
-from .determinism import isolated_generators, seed_generators
+from ..networks.determinism import isolated_generators, seed_generators
 from .task import CLASSIFICATION, Task
 
 log = logging.getLogger(__name__)

@@ -10,6 +10,8 @@ from torch import Tensor
 
 from ..errors import MetricError, NetworkError, StudyFileError
 
+PART = 2**22  # numbers of a split's outputs that are compared at once
+
 Loss = Callable[[Tensor, Tensor], Tensor]
 Metric = Callable[[Tensor, Tensor], float]
 
@@ -138,8 +140,10 @@ def _top1(outputs: Tensor, targets: Tensor) -> float:
 
 
 def _divergence(outputs: Tensor, dense: Tensor) -> float:
-    """Mean KL(softmax(dense) ‖ softmax(outputs)) in nats; ≥ 0."""
-    return max(0.0, float(_kl(outputs.double(), dense.double())))
+    """Mean KL(softmax(dense) ‖ softmax(outputs)) in nats; ≥ 0. In float64, a part of the split at a time."""
+    images = max(1, PART // max(1, dense[:1].numel()))
+    parts = zip(outputs.split(images), dense.split(images), strict=True)
+    return max(0.0, sum(len(few) * float(_kl(few.double(), truth.double())) for few, truth in parts) / len(outputs))
 
 
 def _kl(outputs: Tensor, dense: Tensor) -> Tensor:

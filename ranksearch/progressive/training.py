@@ -12,8 +12,8 @@ from torch import Tensor, nn
 
 from ..errors import NonFiniteError
 from ..networks import Examples
+from ..networks.determinism import isolated_generators, repeatable_kernels, seed_generators
 from ..records import NO_DECAY, DecaySchedule, Milestone, Recipe
-from .determinism import isolated_generators, repeatable_kernels, seed_generators
 from .learning import learning_parameters, learning_rate, make_optimizer, only_learning
 from .peak_memory import PeakMemory
 from .precision import FLOAT32, Precision
@@ -84,7 +84,8 @@ def fine_tune(
     on_step: Callable[[int, int], None] | None = None,
     progress: Progress | None = None,
 ) -> FineTuned:
-    """Trains ``network`` itself, to λ = 0. Equal arguments give equal weights on one machine with as many threads.
+    """Trains ``network`` itself, to λ = 0. Equal arguments give equal weights on one machine with as many threads; on a
+    GPU as far as the network's own kernels do: cuDNN's are held to it, not those torch lists as nondeterministic.
 
     Where nothing learns, as in a network that stays dense with ``learn = "adapters"``, it is left as it is, in no step.
 
@@ -148,6 +149,7 @@ def fine_tune(
             seed_generators(device, seed, step)
             asked = teacher if recipe.distillation else None
             truth = asked.answer(inputs, shown.run, shown.batch(step, inputs)) if asked else None
+            seed_generators(device, seed, step)  # a teacher that draws does so only where its answer is not known
             of_step: list[Tensor] = []
             for _ in passes(network, step):
                 loss = _loss(precision.outputs(network, inputs), truth, targets, recipe, task)

@@ -42,7 +42,8 @@ class Recipe(msgspec.Struct, frozen=True, kw_only=True):
         distillation: weight in [0, 1] of the divergence from the dense network's softened logits
             (Hinton et al. 2015); the rest is the task's own loss.
         temperature: of the softening, > 0.
-        learn: ``"adapters"``, ``"adapters+norm"`` (with biases), or ``"all"``; the frozen W₀ never learns.
+        learn: ``"adapters"``, ``"adapters+norm"`` (with biases), or ``"all"``; neither the frozen W₀ ever learns, nor
+            what its owner froze (``requires_grad``), unless that is all of the network.
         init: where the adapter starts: the layer's truncated ``"decomposition"``; a ``"hooi"`` of its own for every
             rank pair, seconds each; or its slice of the study's ``"elastic"`` adapter, with its norms and biases.
         augment: how much of the data's augmentation is used: ``"all"``, its ``"flip"`` without the crops, ``"none"``.

@@ -26,7 +26,7 @@ from ..subject.timing import require_same_kind, time_beside_dense
 from ..subject.trial import Plan
 
 BASES = "bases.safetensors"
-METHOD_VERSION = 9  # of what turns a proposal into a measurement
+METHOD_VERSION = 10  # of what turns a proposal into a measurement
 
 
 @dataclass(frozen=True)
@@ -131,6 +131,7 @@ class Session:
             weights=self.subject.weights,
             splits=self.subject.splits.fingerprint,
             test=self.subject.splits.test.fingerprint if self.subject.splits.test else None,
+            frozen=self.subject.frozen,
             method=METHOD_VERSION,
         )
 

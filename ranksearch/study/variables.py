@@ -3,6 +3,7 @@
 import json
 import math
 from collections.abc import Callable, Iterable, Mapping
+from itertools import chain, pairwise
 from typing import Any
 
 import optuna
@@ -50,7 +51,8 @@ class Variables:
     def stages(self) -> dict[str, tuple[str, ...]]:
         """Layers that share a log-weight, by the name of the weight's variable.
 
-        Each layer by itself, or above :data:`MOST_LAYERS` consecutive layers of equal output channels.
+        Each layer by itself, or above :data:`MOST_LAYERS` consecutive layers of equal output channels; where those
+        are still more (bottlenecks, transformers), so many of neighbours.
         """
         groups: list[list[LayerSpec]] = []
         for spec in self.network.layers:
@@ -59,6 +61,9 @@ class Variables:
                 groups[-1].append(spec)
             else:
                 groups.append([spec])
+        if len(groups) > MOST_LAYERS:
+            cuts = [round(place * len(groups) / MOST_LAYERS) for place in range(MOST_LAYERS + 1)]
+            groups = [list(chain(*groups[start:end])) for start, end in pairwise(cuts)]
         ends = [(group[0].name, group[-1].name) for group in groups]
         names = [first if first == last else f"{first}..{last}" for first, last in ends]
         return {f"weight/{name}": tuple(spec.name for spec in group) for name, group in zip(names, groups, strict=True)}

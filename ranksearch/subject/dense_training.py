@@ -6,7 +6,7 @@ import torch
 from torch import nn
 
 from ..networks import Splits, load_weights, require_weights, save_weights, weights_fingerprint
-from ..networks.copying import copy_network
+from ..networks.copying import copy_network, unfrozen
 from ..progressive import CLASSIFICATION, fine_tune, predict, probe_precision, require_labels
 from ..records import NO_DECAY
 from ..study import StudyFile
@@ -25,7 +25,8 @@ def train_dense(network: nn.Module, splits: Splits, study: StudyFile, device: to
     require_labels(CLASSIFICATION, splits.classes, few)
     computes = [f"{value:.3g}" for value in few.flatten().tolist()]  # equal weights serve other forwards, too
     network_is = (study.network.model, study.network.arguments, weights_fingerprint(network), computes)
-    training_is = (recipe, splits.train.fingerprint, study.data.augment, study.search.seed)
+    frozen = [name for name, parameter in unfrozen(network).named_parameters() if not parameter.requires_grad]
+    training_is = (recipe, splits.train.fingerprint, study.data.augment, study.search.seed, *frozen)
     path = cache_file("dense", (*network_is, *training_is))
     if not path.exists():
         log.info("training the dense network once: %s images; it will lie in %s", f"{recipe.images:,}", path)

@@ -9,7 +9,7 @@ from torch import nn
 
 from ..errors import DataError
 from ..networks import Splits, build_network, make_splits
-from ..progressive.determinism import isolated_generators
+from ..networks.determinism import isolated_generators
 from ..study import StudyFile
 
 

@@ -23,9 +23,9 @@ from ..networks import (
     walk,
     weights_fingerprint,
 )
-from ..networks.copying import copy_network
+from ..networks.copying import copy_network, unfrozen
+from ..networks.determinism import isolated_generators, seed_generators
 from ..progressive import CLASSIFICATION, Precision, Task, Teacher, not_finite, predict, require_labels
-from ..progressive.determinism import isolated_generators, seed_generators
 from ..progressive.precision import FLOAT32
 from ..records import Machine, Measurement
 from ..study import StudyFile
@@ -82,6 +82,11 @@ class Subject:
             precision=self.precision.name,
             versions={p: version(p) for p in ("ranksearch", "torch", "optuna")} | {"python": platform.python_version()},
         )
+
+    @property
+    def frozen(self) -> tuple[str, ...]:
+        """Parameters that their owner froze: none of them learns, in no trial."""
+        return tuple(name for name, parameter in self.network.named_parameters() if not parameter.requires_grad)
 
     @cached_property
     def teacher(self) -> Teacher:
@@ -176,7 +181,7 @@ def make_subject(
 ) -> Subject:
     """Walks the network, chooses the precision, by steps of ``batch`` images, and measures the dense network on the
     search split."""
-    network = copy_network(network)  # the user's own stays where and as it is
+    network = unfrozen(copy_network(network))  # the user's own stays where and as it is
     network = network.to(device).eval()
     example = splits.train.example().to(device)
     spec = walk(network, example, include, exclude)

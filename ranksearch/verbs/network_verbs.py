@@ -26,6 +26,7 @@ from ..terminal.tables import finalists_table, layers_table, left_dense_table
 from .results import distinct
 
 SHOW_EVERY = 10  # seconds between two lines on the steps of a long training
+FROZEN = 8  # names of parameters that are listed
 
 
 def show_layers(study: StudyFile, device: str | None, console: Console) -> None:
@@ -36,6 +37,9 @@ def show_layers(study: StudyFile, device: str | None, console: Console) -> None:
         console.print(left_dense_table(subject.spec))
     else:
         console.print("every layer with weights is compressed")
+    if frozen := subject.frozen:
+        shown = ", ".join(frozen[:FROZEN]) + (f" and {len(frozen) - FROZEN} more" if len(frozen) > FROZEN else "")
+        console.print(f"frozen (requires_grad = False), never trained unless compressed: {shown}", soft_wrap=True)
     for sentence in subject.splits.protocol:
         console.print(sentence, soft_wrap=True)
     console.print(

@@ -173,6 +173,19 @@ def test_everything_is_left_as_it_was(basis: str) -> None:
         assert torch.equal(first.patches[name], second.patches[name])
 
 
+def test_a_network_that_draws_is_calibrated_the_same() -> None:
+    class Draws(nn.Module):
+        def forward(self, x: Tensor) -> Tensor:
+            return F.dropout(x, 0.3, training=True)
+
+    network, spec = made(lambda: nn.Sequential(Draws(), Shared()))
+    found = []
+    for seed in (1, 2):
+        torch.manual_seed(seed)
+        found.append(calibrate(network, spec, DATA, BOTH, images=10))
+    assert all(torch.equal(found[0].gradients[name], found[1].gradients[name]) for name in spec.names)
+
+
 def test_all_are_positive_definite_from_one_image() -> None:
     network, spec = made()
     found = calibrate(network, spec, DATA, BOTH, images=1)

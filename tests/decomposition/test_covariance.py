@@ -2,7 +2,7 @@ import pytest
 import torch
 
 from ranksearch.decomposition import shrink
-from ranksearch.decomposition.covariance import channel_average, square_root, times
+from ranksearch.decomposition.covariance import channel_average, root_of, times
 from ranksearch.errors import RankError
 
 
@@ -26,29 +26,32 @@ def test_a_covariance_of_nothing_stays_next_to_nothing() -> None:
     found = shrink(torch.zeros(3, 3, dtype=torch.float64))
     assert 0 < float(found[0, 0]) < 1e-15
     torch.testing.assert_close(found, found[0, 0] * torch.eye(3, dtype=torch.float64), rtol=0, atol=0)
-    square_root(found)
+    root_of(found)
 
 
-def test_square_root_and_its_inverse() -> None:
+def test_root_and_its_inverse() -> None:
     covariance = shrink(singular(6, seen=20, dead=1))
-    root, inverse = square_root(covariance)
-    torch.testing.assert_close(root @ root, covariance)
+    root, inverse = root_of(covariance)
+    torch.testing.assert_close(root.T @ root, covariance)
     torch.testing.assert_close(root @ inverse, torch.eye(6, dtype=torch.float64))
 
 
-def test_square_root_of_a_diagonal() -> None:
+def test_root_of_a_diagonal() -> None:
     diagonal = torch.tensor([4.0, 9.0], dtype=torch.float64)
-    for of_diagonal, of_matrix in zip(square_root(diagonal), square_root(diagonal.diag()), strict=True):
+    for of_diagonal, of_matrix in zip(root_of(diagonal), root_of(diagonal.diag()), strict=True):
         torch.testing.assert_close(of_diagonal.diag(), of_matrix)
         matrix = torch.randn(2, 3, dtype=torch.float64)
         torch.testing.assert_close(times(of_diagonal, matrix), times(of_matrix, matrix))
     assert times(None, diagonal) is diagonal
 
 
-@pytest.mark.parametrize("covariance", [singular(6, seen=20, dead=1), torch.tensor([1.0, 0.0])])
-def test_square_root_refuses_a_singular_matrix(covariance: torch.Tensor) -> None:
+@pytest.mark.parametrize(
+    "covariance",
+    [singular(6, seen=20, dead=1), singular(6, seen=3, dead=0), torch.tensor([1.0, 0.0]), -torch.eye(2).double()],
+)
+def test_a_singular_matrix_has_no_root(covariance: torch.Tensor) -> None:
     with pytest.raises(RankError, match="positive definite"):
-        square_root(covariance)
+        root_of(covariance)
 
 
 def test_channel_average_runs_over_kernel_positions() -> None:

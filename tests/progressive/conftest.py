@@ -82,17 +82,3 @@ def train() -> Examples:
     means = torch.tensor([[1.0, 1, 0], [1, 0, 1], [0, 1, 1], [0, 0, 0]])[:, :, None, None]
     images = means[labels] + 0.5 * torch.randn(96, 3, 8, 8, generator=generator)
     return Resident.of(images, labels).prepared(None, Augmentation.of(["crop:1", "flip"]))
-
-
-@pytest.fixture
-def generators() -> Callable[[], tuple]:
-    """The states of all global generators on the CPU, to compare before and after."""
-    import random
-
-    import numpy as np
-
-    def states() -> tuple:
-        name, keys, *rest = np.random.get_state()  # noqa: NPY002
-        return random.getstate(), name, tuple(keys), tuple(rest), tuple(torch.get_rng_state().tolist())
-
-    return states

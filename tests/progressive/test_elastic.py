@@ -208,6 +208,11 @@ def test_a_start_from_it_is_its_slice(network: nn.Module, bases: Bases, data: st
     torch.testing.assert_close(found.network(X), trained(X))  # dense weights, the norms and biases of the training
 
 
+def test_depth_follows_the_networks_order_not_that_of_its_attributes(network: nn.Module, bases: Bases) -> None:
+    called = dict(reversed(bases.items()))
+    assert list(Elastic.of(make_elastic(network, called)).bases) == list(called)
+
+
 def test_shared_layers_stay_shared(bases_of: Callable[..., Bases]) -> None:
     shared = nn.Linear(4, 4)
     network = nn.Sequential(shared, nn.ReLU(), shared)

@@ -70,6 +70,16 @@ def test_attention_biases_learn() -> None:
     assert names(network, learning_parameters(network, "adapters+norm")) == {"in_proj_bias", "out_proj.bias"}
 
 
+def test_what_its_owner_froze_stays_but_not_the_adapter_of_a_frozen_layer(
+    network: nn.Module, bases: dict[str, NestedBases]
+) -> None:
+    for parameter in (network.stem.weight, network.norm.weight, network.body.bias, network.head.weight):
+        parameter.requires_grad_(False)
+    made = attach(network, bases, RankConfiguration({"stem": Tucker2(3, 2), "point": Svd(4)}))
+    every = ADAPTERS | BIASES_AND_NORMS | DENSE
+    assert names(made, learning_parameters(made, "all")) == every - {"norm.weight", "body.bias", "head.weight"}
+
+
 def test_tied_weights_come_once() -> None:
     network = nn.Sequential(nn.Linear(3, 3, bias=False), nn.Linear(3, 3, bias=False))
     network[1].weight = network[0].weight

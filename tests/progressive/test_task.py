@@ -28,6 +28,9 @@ def test_divergence_is_zero_only_at_the_dense_outputs(seed: int) -> None:
     assert CLASSIFICATION.distance(dense + 2.0, dense) == pytest.approx(0.0, abs=1e-6)  # logits have no origin
     expected = F.kl_div(F.log_softmax(other, 1), F.softmax(dense, 1), reduction="batchmean")
     assert CLASSIFICATION.distance(other, dense) == pytest.approx(float(expected), rel=1e-4)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("ranksearch.progressive.task.PART", 3 * dense[0].numel())
+        assert CLASSIFICATION.distance(other, dense) == pytest.approx(float(expected), rel=1e-4)
     assert OWN.distance(other, dense) == pytest.approx(float((other - dense).square().mean()), rel=1e-5)
 
 

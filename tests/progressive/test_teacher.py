@@ -1,5 +1,6 @@
 """The teacher answers once to what several runs are shown, and never with the answer to something else."""
 
+import copy
 from collections.abc import Callable
 
 import msgspec
@@ -63,6 +64,22 @@ def test_a_second_run_asks_nothing_and_learns_the_same(
     assert len(sizes) == 6  # a longer run goes on from there
 
 
+class Draws(nn.Module):
+    """Noise in evaluation mode, too."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        return nn.functional.dropout(x, 0.2, training=True)
+
+
+def test_a_teacher_that_draws_leaves_the_student_its_draws(network: nn.Module, train: Examples) -> None:
+    network = nn.Sequential(Draws(), network)
+    shared, learners = Teacher(network), [copy.deepcopy(network) for _ in range(2)]
+    for learner in learners:  # the second one's answers are remembered
+        fine_tune(learner, train, RECIPE, teacher=shared, seed=3)
+    for first, second in zip(*(learner.parameters() for learner in learners), strict=True):
+        assert torch.equal(first, second)
+
+
 def test_what_changes_the_images_is_asked_anew(
     asked: tuple[Teacher, list[int]], student: Callable, train: Examples
 ) -> None:
@@ -92,6 +109,16 @@ def test_a_users_data_set_is_looked_at(network: nn.Module, asked: tuple[Teacher,
                 answer = shared.answer(inputs, shown.run, shown.batch(step, inputs))
                 assert torch.equal(answer, network(inputs))
     assert len(sizes) == (6 if shaken else 3)
+
+
+def test_any_number_tells_small_batches_apart() -> None:
+    shown, inputs = Shown(Streamed.of(Own()), RECIPE, seed=0), torch.zeros(4, 3, 8, 8)
+    names = {shown.batch(0, inputs)}
+    for place in range(inputs.numel()):
+        other = inputs.clone()
+        other.flatten()[place] = 1.0
+        names.add(shown.batch(0, other))
+    assert len(names) == 1 + inputs.numel()
 
 
 def test_no_more_is_kept_than_there_is_room_for(

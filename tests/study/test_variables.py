@@ -74,6 +74,12 @@ def test_many_layers_share_weights_by_stage_and_have_no_tilts(
     variables = Variables(make_study(), network, allocate)
     assert [n for n in variables.space() if "/c" in n] == ["weight/c0..c9", "weight/c10..c18", "weight/c19..c20"]
     assert [name for names in variables.stages.values() for name in names] == list(network.names)
+    widths = tuple(
+        msgspec.structs.replace(layers[10 * (i % 2)], name=f"c{i}") for i in range(54)
+    )  # bottlenecks, transformers
+    alternating = NetworkSpec(layers=widths, params=10**6, macs=1)
+    sizes = list(map(len, Variables(make_study(), alternating, allocate).stages.values()))
+    assert (len(sizes), sum(sizes), {2, 3}) == (20, 54, set(sizes))
     fewer = NetworkSpec(layers=layers[:20], params=10**6, macs=1)
     assert sum(n.startswith("tilt/") for n in Variables(make_study(), fewer, allocate).space()) == 20
 

@@ -86,6 +86,15 @@ def test_a_network_that_draws_in_evaluation_mode_is_measured_the_same() -> None:
     assert one.sample_outputs == other.sample_outputs
 
 
+def test_what_is_frozen_whole_was_made_for_inference() -> None:
+    network = Own(lambda self, x: x)
+    network.conv.bias.requires_grad_(False)
+    assert subject(network).frozen == ("conv.bias",)
+    network.requires_grad_(False)
+    assert subject(network).frozen == ()
+    assert not any(parameter.requires_grad for parameter in network.parameters())  # the user's own stays as it is
+
+
 def test_a_compiled_network_is_taken_as_it_was() -> None:
     network = Own(lambda self, x: x)
     compiled = subject(torch.compile(network))  # type: ignore[arg-type]

@@ -7,7 +7,7 @@ from contextlib import suppress
 import numpy as np
 import torch
 
-from ranksearch.progressive.determinism import isolated_generators, repeatable_kernels, seed_generators
+from ranksearch.networks.determinism import isolated_generators, repeatable_kernels, seed_generators
 
 CPU = torch.device("cpu")
 
