@@ -27,6 +27,10 @@ class DataError(RanksearchError):
     """A data set that is missing, corrupt, or cannot be split as asked."""
 
 
+class UnreadableError(DataError):
+    """An item of a data set that the system would not read: fails that trial, and may be there for the next."""
+
+
 class RankError(RanksearchError):
     """Ranks outside their legal range, or a rank configuration that does not fit the network."""
 

@@ -140,11 +140,14 @@ class Artifacts:
     @contextmanager
     def _reaching(self) -> Iterator[None]:
         """Turns what an S3 client can throw into a :class:`StorageError`: it has tried several times by itself."""
+        from botocore.exceptions import BotoCoreError
+
         try:
             yield
-        except (ArtifactNotFound, OSError):
-            raise
         except Exception as error:
+            of_disk = isinstance(error, OSError) and not isinstance(error, BotoCoreError)  # a client's timeout is both
+            if of_disk or isinstance(error, ArtifactNotFound):
+                raise
             raise StorageError(f"{self} cannot be reached: {describe(error)}; the same command goes on later") from None
 
 

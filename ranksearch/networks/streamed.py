@@ -14,7 +14,7 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Dataset, default_collate
 from torchvision.datasets import ImageFolder
 
-from ..errors import DataError, describe
+from ..errors import DataError, UnreadableError, describe
 from .augmentation import Augmentation
 from .examples import Examples
 from .normalization import Normalization
@@ -113,7 +113,9 @@ class Streamed(Examples):
         try:
             item = self.dataset[row]
         except Exception as failure:
-            raise DataError(f"{name} cannot be read: {describe(failure)}") from failure
+            # Pillow's own errors are of the operating system, too, but have no number
+            now = isinstance(failure, OSError) and failure.errno is not None
+            raise (UnreadableError if now else DataError)(f"{name} cannot be read: {describe(failure)}") from failure
         if not (isinstance(item, tuple | list) and len(item) == 2):
             raise DataError(f"{name} must be a pair (input, target), got {type(item).__name__}")
         if isinstance(item[0], tuple | list | dict):

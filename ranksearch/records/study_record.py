@@ -42,6 +42,7 @@ class StudyRecord(msgspec.Struct, frozen=True, kw_only=True):
         floors: what a network must reach beside, by objective, to be on the front.
         splits: number of images in ``train``, ``search``, ``test`` (0 where there is none).
         bases: digest of the file of bases and error tables that all its machines work with.
+        dense_file: digest of the dense network's, where it was trained for the study.
         protocol: sentences a report must print: where the search split comes from, whether the checkpoint saw it.
         seconds_per_trial: estimated before the first trial.
     """
@@ -60,6 +61,7 @@ class StudyRecord(msgspec.Struct, frozen=True, kw_only=True):
     dense_outputs: tuple[float, ...] = ()
     dense_loss: float | None = None
     bases: str = ""
+    dense_file: str = ""
     splits: dict[str, int]
     protocol: tuple[str, ...]
     closed_form: tuple[ClosedFormPoint, ...] = ()
@@ -93,6 +95,7 @@ class StudyHistory(msgspec.Struct, frozen=True, kw_only=True):
         screen: candidates of the cheap stages, where they were asked for: there may be thousands.
         importances: of the variables, by objective and for the ``"front"``; none unless asked for, or of too few.
         published: what the study file names to be drawn beside the study.
+        budget: finished trials that it was last asked for; 0 where it was not yet.
     """
 
     study: StudyRecord
@@ -104,6 +107,7 @@ class StudyHistory(msgspec.Struct, frozen=True, kw_only=True):
     screen: tuple[ScreenedCandidate, ...] = ()
     importances: dict[str, dict[str, float]] = {}
     published: tuple[PublishedPoint, ...] = ()
+    budget: int = 0
 
     def ended(self, room: Room = "trials") -> tuple[Trial, ...]:
         """Trials that finished or were stopped early, with a record of their own, in the order of ending; no copies."""

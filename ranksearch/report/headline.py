@@ -74,8 +74,8 @@ def _ends(view: StudyView) -> tuple[float, float]:
 def _open(view: StudyView) -> str:
     states = [trial.state for room in view.rooms.values() for trial in room]
     running, waiting = states.count("running"), states.count("waiting")
-    if not running:  # what is queued beyond the budget is not waited for; while one runs, it may have been raised
-        left = view.study.settings.get("search", {}).get("trials", math.inf) - len(view.trials)
+    if not running:  # what is queued beyond the budget is not waited for
+        left = (view.history.budget or view.study.settings.get("search", {}).get("trials", math.inf)) - len(view.trials)
         waiting -= max(0, [t.state for t in view.history.trials].count("waiting") - max(0, left))
     if not running + waiting:
         return ""

@@ -1,6 +1,7 @@
 """Confirmation: the front trained and measured again with further seeds, for it was chosen from noisy measurements."""
 
 from collections.abc import Iterator
+from functools import partial
 from itertools import count
 
 from rich.console import Console
@@ -36,7 +37,19 @@ def left_over(history: StudyHistory, study_seed: int, seeds: int) -> list[Plan]:
 
 
 def confirm(session: Session, seeds: int, console: Console) -> None:
-    """Trains and measures every point of the front with ``seeds`` further seeds; what fails is told, and left."""
+    """Trains and measures every point of the front with ``seeds`` further seeds, in one process while others wait; what
+    fails is told, and left."""
+
+    def done() -> bool:
+        return not left_over(session.ledger.history(), session.study.search.seed, seeds)
+
+    def waits() -> None:
+        console.print("waiting for the process that confirms the front")
+
+    session.ledger.once("confirming", done, partial(_confirm, session, seeds, console), on_wait=waits)
+
+
+def _confirm(session: Session, seeds: int, console: Console) -> None:
     history = session.ledger.history()
     todo, before = left_over(history, session.study.search.seed, seeds), len(history.confirmations)
     with display(console, confirmations=Pace(before + len(todo), before)) as shows:

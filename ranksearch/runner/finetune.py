@@ -7,6 +7,7 @@ once per finished run. Never a best epoch: the last one counts. Each run is a jo
 import logging
 import shutil
 from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 
 import msgspec
@@ -14,6 +15,7 @@ from rich.console import Console
 
 from ..layers import Dense, RankConfiguration
 from ..records import DENSE_CONTROL, NO_DECAY, DecaySchedule, RankFile, Recipe, TrialRecord, require_fit
+from ..records.study_record import State
 from ..study import Planned
 from ..subject.subject import Subject
 from ..subject.trial import Plan
@@ -56,6 +58,25 @@ def plans(
             yield Plan(dense, NO_DECAY, recipe, seed, DENSE_CONTROL), None
 
 
+@dataclass(frozen=True)
+class FineTunedFiles:
+    """What :func:`finetune` reached.
+
+    Attributes:
+        records: of the runs that have a result, in the order of the plans.
+        failed: a sentence on each that has none.
+    """
+
+    records: list[TrialRecord]
+    failed: tuple[str, ...]
+
+    def require(self) -> list[TrialRecord]:
+        """The records; raises :class:`RepeatedFailureError` where a run has none."""
+        if self.failed:
+            raise RepeatedFailureError("; ".join(self.failed))
+        return self.records
+
+
 def finetune(
     session: Session,
     files: Mapping[str, RankFile],
@@ -65,15 +86,16 @@ def finetune(
     changes: Mapping[str, float | str],
     folder: Path,
     on_step: Callable[[Plan, int, int], None] = lambda plan, done, of: None,
-) -> list[TrialRecord]:
+) -> FineTunedFiles:
     """Queues all runs that are not finished or queued yet, as jobs of the study's finalists, each network with one seed
-    before any with the next, and works on them beside any other worker until none is left.
+    before any with the next, and works on the queue beside any other worker until none of them is left. Ctrl-C takes
+    back those that nobody has begun.
 
     Writes for each compressed network ``folder/RUN.safetensors``, which is the measured one.
 
     Raises:
         StudyFileError: before any training: a file starts from the elastic adapter, and the study has none.
-        RepeatedFailureError: runs failed, in this worker or another; says why.
+        RepeatedFailureError: runs failed in this worker, one after another; says why.
     """
     ledger = session.ledger
     jobs: dict[str, tuple[Planned, str]] = {}
@@ -83,27 +105,39 @@ def finetune(
         job = Planned(plan.configuration, plan.schedule, plan.recipe, plan.seed, ranks)
         jobs.setdefault(plan.run, (job, plan.origin))
 
+    def booked(*without: State) -> dict[str, int]:
+        """The last number of every run on the books but those in some states."""
+        on_the_books = ledger.plans("finalists", *without).items()
+        return {session.planned(job, origin).run: number for number, (origin, job) in on_the_books}
+
     def missing() -> list[tuple[Planned, str]]:
-        there = {session.planned(job, origin).run for origin, job in ledger.plans("finalists", failed=False)}
+        there = booked("failed")
         return [job for run, job in jobs.items() if run not in there]
 
     def work() -> None:
         for job in missing():
             ledger.enqueue_plan("finalists", *job)
 
+    def left(*, ours: bool = True) -> dict[str, int]:
+        return {run: n for run, n in booked("failed", "complete", "stopped").items() if (run in jobs) is ours}
+
     folder.mkdir(parents=True, exist_ok=True)  # what cannot be written is refused before anything is queued
     ledger.once("queueing", lambda: not missing(), work)
+    if others := left(ours=False):
+        log.warning("%d runs that were asked for before stand in the queue, too", len(others))
     counts = ledger.counts("finalists")
-    with display(Console(quiet=True), finalists=Pace(counts.claimed, counts.finished)) as shows:
-        run_queue(session, "finalists", Budget(0), shows, on_step)
-    records = []
+    try:
+        with display(Console(quiet=True), finalists=Pace(counts.claimed, counts.finished)) as shows:
+            run_queue(session, "finalists", Budget(0), shows, on_step, over=lambda: not left())
+    except KeyboardInterrupt:
+        ledger.withdraw("finalists", left().values(), "taken back: who asked for it pressed Ctrl-C")
+        raise
+    records, failed, reasons = [], [], {t.number: t.reason for t in ledger.history().finalists}
     for plan, ranks in todo:
         found = ledger.find(plan.run, "finalists")
         if found is None or found.record is None:
-            failed = [t.reason for t in ledger.history().finalists if t.state == "failed" and t.reason]
-            raise RepeatedFailureError(
-                f"{plan.origin}, seed {plan.seed}, has no result: {failed[-1] if failed else ''}"
-            )
+            failed.append(f"{plan.origin}, seed {plan.seed}, has no result: {reasons[booked()[plan.run]]}")
+            continue
         records.append(
             msgspec.structs.replace(found.record, origin=plan.origin)
         )  # equal ranks of two files are one run
@@ -120,4 +154,4 @@ def finetune(
                 path.name,
                 session.artifacts,
             )
-    return records
+    return FineTunedFiles(records, tuple(failed))

@@ -20,7 +20,7 @@ from ..study import Ledger, Planned, StudyFile, open_storage, settings
 from ..subject.subject import Subject
 from ..subject.trial import untrained, useless
 from ..terminal.tables import closed_form_line, layers_table, left_dense_table
-from .session import METHOD_VERSION, Session, open_session, store_bases
+from .session import METHOD_VERSION, Session, open_session, store_bases, store_dense
 
 FIRST_FRONT = 6  # closed-form allocations that are measured untrained in the first minute
 BASELINE_RATIOS = 4  # ratios of every baseline that takes one
@@ -106,6 +106,7 @@ def found_study(session: Session, on_point: Callable[[ClosedFormPoint], None] | 
         dense_outputs=subject.sample_outputs,
         dense_loss=subject.sample_loss,
         bases=store_bases(session.bases, session.artifacts),
+        dense_file=store_dense(subject, session.artifacts),
         splits={
             "train": len(subject.splits.train),
             "search": len(subject.splits.search),
@@ -200,7 +201,7 @@ def enqueue_baselines(session: Session) -> list[str]:
     recipe = msgspec.structs.replace(recipe, init="decomposition")  # what others have is no adapter trained for us
 
     def missing() -> dict[str, RankConfiguration]:
-        there = {origin for origin, _ in ledger.plans("baselines", failed=True)}
+        there = {origin for origin, _ in ledger.plans("baselines").values()}
         return {origin: configuration for origin, configuration in plans.items() if origin not in there}
 
     def work() -> None:

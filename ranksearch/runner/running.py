@@ -31,11 +31,12 @@ def prepare(session: Session, budget: Budget, console: Console, workers: int = 1
     """What comes before the trials, each done by one process for all: what an earlier session left behind, the
     baselines' queue, the elastic adapter, the screen."""
     session.ledger.reap()
+    session.ledger.note_budget(budget.trials)
     for reason in enqueue_baselines(session):
         console.print(f"not run: {reason}", soft_wrap=True)
     estimate(session, console)
     elastic_stage(session, console, until=budget.deadline)
-    screen_stage(session, console, workers)
+    screen_stage(session, console, workers, until=budget.deadline)
 
 
 def conclude(session: Session, console: Console, seeds: int = 0) -> StudyHistory:

@@ -24,9 +24,10 @@ from .session import Session
 CLOSED_FORM = 16  # allocations without weights over the study's range, looked at before anything is sampled
 HANDED_ON = 32  # points of a stage's front that the next stage looks at first
 SHOW_EVERY = 30  # seconds between two lines where there is no terminal
+ORIGIN = "screen"  # of the trials that it queues
 
 
-def screen_stage(session: Session, console: Console, workers: int = 1) -> None:
+def screen_stage(session: Session, console: Console, workers: int = 1, until: float = math.inf) -> None:
     """Looks at candidates by every cheap stage in turn and queues the front of the last; goes on where it stopped.
 
     Done once per study, in one process, while others begin with trials: a screen that is over is not taken up again,
@@ -34,43 +35,50 @@ def screen_stage(session: Session, console: Console, workers: int = 1) -> None:
 
     Args:
         workers: that will share out the trials; with those that are at work already, they shorten the screen.
+        until: by ``time.monotonic()``; after it the screen is left as it is, for a later session to go on with.
     """
     books = session.ledger.screen
-    if not (is_due(session) and session.looks):
+    if time.monotonic() >= until or not (is_due(session) and session.looks):
         return
     workers += len(session.ledger.at_work())
-    screen = partial(_screen, session, console, screen_seconds(session) / workers)
+    screen = partial(_screen, session, console, screen_seconds(session) / workers, until)
     session.ledger.once("screening", lambda: books.queued is not None, screen, wait=False)
     if books.queued is None:
-        console.print("screen: another process is at it; the trials begin without")
+        late = time.monotonic() >= until
+        console.print(f"screen: {'the time is over' if late else 'another process is at it; the trials begin without'}")
 
 
-def _screen(session: Session, console: Console, seconds: float) -> None:
-    """The whole screen, in so many seconds."""
+def _screen(session: Session, console: Console, seconds: float, until: float) -> None:
+    """The whole screen, in so many seconds, or as much of it as there is time for."""
     screen, books, places = session.study.screen, session.ledger.screen, free_places(session)
     books.make()
     first = [session.variables.rank_values(ratio) for ratio in ratios(session, CLOSED_FORM)]
     for stage, look in session.looks.items():
         each = seconds / len(session.looks)
         with _shown(console, stage, each, screen.candidates) as shows:
-            _look_at_candidates(session, stage, look, first, each, shows)
+            _look_at_candidates(session, stage, look, first, each, until, shows)
+        if time.monotonic() >= until:
+            return
         best = spread(front_of(session, books.candidates(stage)), HANDED_ON)
         first = [c.values for c in best] + [values for values in first if values not in [c.values for c in best]]
     chosen = spread(_unqueued(session, front_of(session, books.candidates(stage))), min(places, free_places(session)))
     for candidate in chosen:  # looked at untrained, it says nothing of learning rate and decay
-        session.ledger.enqueue(session.variables.with_default_training(candidate.values), "screen")
-    books.close(len(chosen))
+        session.ledger.enqueue(session.variables.with_default_training(candidate.values), ORIGIN)
+    queued = session.ledger.unsampled()[ORIGIN]
+    books.close(queued)
     every = books.candidates()
     console.print(
         f"screen: {len(every):,} candidates in {duration(sum(c.seconds for c in every))}; "
-        f"{len(chosen)} of its front are queued as trials",
+        f"{queued} of its front are queued as trials",
         soft_wrap=True,
     )
 
 
 def is_due(session: Session) -> bool:
-    """Whether there is anything to screen for: the screen is on and not over, and trials are left to it."""
-    return session.study.screen.share > 0 and session.ledger.screen.queued is None and free_places(session) > 0
+    """Whether there is anything to screen for: the screen is on and not over, and trials are left to it, or queued by
+    one that was killed at it."""
+    on = session.study.screen.share > 0 and session.ledger.screen.queued is None
+    return on and (free_places(session) > 0 or session.ledger.unsampled()[ORIGIN] > 0)
 
 
 def seconds_left(session: Session) -> float:
@@ -94,9 +102,10 @@ def free_places(session: Session) -> int:
     The closed form's trials count as the screen's: neither was proposed by the sampler.
     """
     trials, screen = session.study.search.trials, session.study.screen
-    unsampled = math.floor((1 - screen.bypass) * trials + 1e-9) - session.ledger.unsampled()
+    queued = session.ledger.unsampled()
+    unsampled = math.floor((1 - screen.bypass) * trials + 1e-9) - sum(queued.values())
     left = trials - session.ledger.counts().claimed
-    return max(0, min(round(screen.enqueue * trials), unsampled, left))
+    return max(0, min(round(screen.enqueue * trials) - queued[ORIGIN], unsampled, left))
 
 
 def front_of(session: Session, candidates: Sequence[ScreenedCandidate]) -> list[ScreenedCandidate]:
@@ -164,7 +173,13 @@ def _best(found: Sequence[ScreenedCandidate]) -> str:
 
 
 def _look_at_candidates(
-    session: Session, stage: CheapStage, look: QuickLook, first: Sequence[Values], seconds: float, shows: _Shows
+    session: Session,
+    stage: CheapStage,
+    look: QuickLook,
+    first: Sequence[Values],
+    seconds: float,
+    until: float,
+    shows: _Shows,
 ) -> None:
     """One stage to its end: so many candidates where the study file says so, else for so many seconds."""
     books, variables, exactly = session.ledger.screen, session.variables, session.study.screen.candidates
@@ -174,7 +189,7 @@ def _look_at_candidates(
     for candidate in found:
         proposals.replay(candidate.values, candidate.objectives)
     number, spent, mark = len(books.candidates()), sum(c.seconds for c in found), time.perf_counter()
-    while len(found) < exactly if exactly else spent < seconds:
+    while time.monotonic() < until and (len(found) < exactly if exactly else spent < seconds):
         values = proposals.ask()
         configuration = variables.decode_ranks(values)
         measured = look(configuration)

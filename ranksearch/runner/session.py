@@ -1,10 +1,12 @@
 """One process's hold on a study: its subject, error tables, variables and books."""
 
 import secrets
+import shutil
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property
 from math import floor
+from pathlib import Path
 
 import msgspec
 from torch import nn
@@ -24,8 +26,9 @@ from ..subject.looks import quick_looks
 from ..subject.subject import Subject, same_outputs, study_subject
 from ..subject.timing import require_same_kind, time_beside_dense
 from ..subject.trial import Plan
+from ..whole_file import whole_file
 
-BASES = "bases.safetensors"
+BASES, DENSE = "bases.safetensors", "dense.safetensors"
 METHOD_VERSION = 10  # of what turns a proposal into a measurement
 
 
@@ -164,7 +167,9 @@ def open_session(
     before = dict(earlier.settings) | {part: now[part] for part in unheld} if earlier else {}
     if earlier:  # a changed setting is told by its name, before it leads to layers that the study has no bases of
         require_same(study.name, fingerprint(before, {}), fingerprint(now, {}), before, now)
-    make = subject or (lambda precision: study_subject(study, device=device, precision=precision))
+    dense = earlier.dense_file if earlier else ""
+    trained = artifacts.require(DENSE, dense, "the study's dense network") if dense else None
+    make = subject or (lambda precision: study_subject(study, device=device, precision=precision, trained=trained))
     made = make(earlier.machine.precision if earlier else None)
     require_attainable(study, made)
     ranks = study.ranks
@@ -187,6 +192,19 @@ def open_session(
 def store_bases(bases: Mapping[str, NestedBases], artifacts: Artifacts) -> str:
     """Shares a study's bases and error tables, for no two machines find the same; returns the file's digest."""
     return file_digest(artifacts.put(BASES, lambda path: write_bases(bases, path)))
+
+
+def store_dense(subject: Subject, artifacts: Artifacts) -> str:
+    """Shares the dense network that was trained for the study, likewise; returns the file's digest, empty where it was
+    given."""
+    if (trained := subject.trained) is None:
+        return ""
+
+    def write(path: Path) -> None:
+        with whole_file(path) as part:
+            shutil.copyfile(trained, part)
+
+    return file_digest(artifacts.put(DENSE, write))
 
 
 def fetch_bases(subject: Subject, artifacts: Artifacts, digest: str) -> dict[str, NestedBases]:

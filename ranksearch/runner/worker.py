@@ -9,7 +9,7 @@ from optuna.samplers import BaseSampler
 from torch import nn
 
 from ..artifacts.take_away import rank_file
-from ..errors import MetricError, NonFiniteError, RanksearchError
+from ..errors import MetricError, NonFiniteError, RanksearchError, UnreadableError
 from ..records import TrialRecord
 from ..study import Room, SearchSection, origin_of, planned, run_one, sampler
 from ..subject.trial import Plan, run_trial
@@ -28,7 +28,7 @@ TO_A_BASELINE = 3  # trials, where the time is limited
 FAILURES_IN_A_ROW = 3  # after so many a worker stops: the fault is hardly the configurations'
 
 #: what may go wrong in one trial (out of memory, a full disk, a metric that is no number) and not in the next
-TRANSIENT = (RuntimeError, MemoryError, OSError, MetricError, NonFiniteError)
+TRANSIENT = (RuntimeError, MemoryError, OSError, UnreadableError, MetricError, NonFiniteError)
 
 
 class RepeatedFailureError(RanksearchError):
@@ -138,8 +138,9 @@ def run_queue(
     budget: Budget,
     display: Display,
     on_step: Callable[[Plan, int, int], None] = lambda plan, done, of: None,
+    over: Callable[[], bool] = lambda: False,
 ) -> str:
-    """Runs the queued baselines, or finalists, to the end of their queue or of the time.
+    """Runs the queued baselines, or finalists, to the end of their queue or of the time, or until it is ``over``.
 
     Args:
         on_step: called with a plan, its steps done and in all.
@@ -152,7 +153,7 @@ def run_queue(
         obey()
         ledger.reap([room])
         counts = ledger.counts(room)
-        if not counts.waiting + counts.running:
+        if over() or not counts.waiting + counts.running:
             return ""
         if time.monotonic() >= budget.deadline:
             return f"the time is over, {counts.waiting} {room} are left"

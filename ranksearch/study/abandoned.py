@@ -1,9 +1,14 @@
 """Trials whose worker is gone: found, ended, and queued again with the same values, at most twice."""
 
 import os
+import signal
 import socket
+import threading
 import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 from functools import cache
+from pathlib import Path
 from typing import Any
 
 import msgspec
@@ -19,6 +24,7 @@ GRACE = (
     300  # seconds without a beat after which another host's trial counts as abandoned; longer than any outage survived
 )
 RETRIES = 2  # times that a lost trial is queued again
+LEAVE = [getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGUSR1") if hasattr(signal, name)]
 
 
 class Worker(msgspec.Struct, frozen=True):
@@ -53,9 +59,11 @@ class Worker(msgspec.Struct, frozen=True):
 
 @cache
 def _host() -> str:
-    """The machine's name, with the namespace of its process numbers: containers may share the name."""
+    """The machine's name, its boot, and the namespace of its process numbers: images and containers share names, and
+    outside of containers one namespace's number is every machine's."""
     try:
-        return f"{socket.gethostname()} {os.readlink('/proc/self/ns/pid')}"
+        boot = Path("/proc/sys/kernel/random/boot_id").read_text().strip()
+        return f"{socket.gethostname()} {boot} {os.readlink('/proc/self/ns/pid')}"
     except OSError:
         return socket.gethostname()
 
@@ -87,6 +95,17 @@ def queue_again(study: optuna.Study, trial: FrozenTrial, lost: bool = True) -> b
         return False
     study.enqueue_trial(values, user_attrs={**kept, "retry_of": trial.number, "retries": retries})
     return True
+
+
+def withdraw(study: optuna.Study, trial: FrozenTrial, reason: str) -> bool:
+    """Ends a trial that waits in the queue; not where somebody has taken it meanwhile."""
+    try:
+        taken = study._storage.set_trial_state_values(trial._trial_id, TrialState.RUNNING)
+    except UpdateFinishedTrialError:
+        return False
+    if taken:
+        study._storage.set_trial_user_attr(trial._trial_id, "reason", reason)
+    return taken and _fail(study, trial)
 
 
 def reap(study: optuna.Study) -> list[int]:
@@ -133,9 +152,27 @@ def reconcile(study: optuna.Study, worker: Worker | None = None) -> list[int]:
 
 
 def hand_back(study: optuna.Study) -> list[int]:
-    """Queues again the trial that this process was stopped in, by Ctrl-C for instance; for the worker to call last."""
-    _connect_anew(study)
-    return reap(study) + reconcile(study, Worker.current())
+    """Queues again the trial that this process was stopped in, by Ctrl-C for instance; for the worker to call last.
+
+    A second Ctrl-C, or the SIGTERM that follows a scheduler's first signal, does not come between.
+    """
+    with _undisturbed():
+        _connect_anew(study)
+        return reap(study) + reconcile(study, Worker.current())
+
+
+@contextmanager
+def _undisturbed() -> Iterator[None]:
+    """Who asks this process to leave is not heeded: it is leaving."""
+    if threading.current_thread() is not threading.main_thread():  # which alone is told of signals
+        yield
+        return
+    before = {number: signal.signal(number, signal.SIG_IGN) for number in LEAVE}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
 
 
 def _connect_anew(study: optuna.Study) -> None:

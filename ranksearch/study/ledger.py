@@ -2,7 +2,8 @@
 
 import math
 import warnings
-from collections.abc import Callable, Iterable, Mapping
+from collections import Counter
+from collections.abc import Callable, Collection, Iterable, Mapping
 from functools import cached_property
 from itertools import islice
 from typing import Any
@@ -15,12 +16,13 @@ from optuna.trial import FrozenTrial, TrialState
 
 from ..errors import StudyFileError
 from ..records import Room, StudyHistory, StudyRecord, Trial, TrialRecord
+from ..records.study_record import State
 from . import abandoned
 from .at_work import AtWork, at_work
 from .counts import Counts
 from .one_trial import Stopped
 from .planned import Planned, origin_of
-from .rows import rows
+from .rows import STATES, rows
 from .screen_ledger import ScreenLedger
 from .shared_storage import SharedStorage
 from .study_books import ROOMS, StudyBooks
@@ -104,11 +106,19 @@ class Ledger(StudyBooks):
         """Queues a trial without variables; to be called in a turn (:meth:`once`) where others may do the same."""
         self.study(room).enqueue_trial({}, user_attrs={"origin": origin, "plan": msgspec.to_builtins(plan)})
 
-    def plans(self, room: Room, *, failed: bool) -> list[tuple[str, Planned]]:
-        """Origin and plan of all trials of a room that are finished, running or queued, or ``failed`` too."""
-        left_out = () if failed else (TrialState.FAIL,)
-        trials = [t for t in self._trials(room) if t.state not in left_out and "plan" in t.user_attrs]
-        return [(t.user_attrs["origin"], msgspec.convert(t.user_attrs["plan"], Planned)) for t in trials]
+    def plans(self, room: Room, *without: State) -> dict[int, tuple[str, Planned]]:
+        """Origin and plan of the trials of a room by their numbers; without those in some states."""
+        return {
+            t.number: (t.user_attrs["origin"], msgspec.convert(t.user_attrs["plan"], Planned))
+            for t in self._trials(room)
+            if STATES[t.state] not in without and "plan" in t.user_attrs
+        }
+
+    def withdraw(self, room: Room, numbers: Collection[int], reason: str) -> None:
+        """Ends those of a room's trials that still wait in its queue."""
+        for trial in self._trials(room):
+            if trial.number in numbers and trial.state == TrialState.WAITING:
+                abandoned.withdraw(self.study(room), trial, reason)
 
     def add(self, room: Room, record: TrialRecord) -> None:
         """Books a finished run in a room without a queue: confirmations."""
@@ -170,10 +180,11 @@ class Ledger(StudyBooks):
         trials = self._trials("trials")
         return [t.system_attrs["fixed_params"] for t in trials if "fixed_params" in t.system_attrs]
 
-    def unsampled(self) -> int:
-        """How many trials of the search were queued rather than proposed by its sampler; those that failed left out."""
+    def unsampled(self) -> Counter[str]:
+        """How many trials of the search were queued rather than proposed by its sampler, by their origin; those that
+        failed left out."""
         trials = [t for t in self._trials("trials") if t.state != TrialState.FAIL]
-        return sum(t.user_attrs.get("origin", "sampler") != "sampler" for t in trials)
+        return Counter(t.user_attrs["origin"] for t in trials if t.user_attrs.get("origin", "sampler") != "sampler")
 
     def _trials(self, room: Room) -> list[FrozenTrial]:
         try:
@@ -191,7 +202,7 @@ class Ledger(StudyBooks):
         record = self.record  # first: it tells where there is no study
         found: dict[str, Any] = {room: rows(self._trials(room), self._known[room]) for room in rooms}
         screened = self.screen.candidates() if screen else ()
-        return StudyHistory(study=record, elastic=self.elastic, screen=screened, **found)
+        return StudyHistory(study=record, elastic=self.elastic, screen=screened, budget=self.budget, **found)
 
     def reap(self, rooms: Iterable[Room] = QUEUES) -> int:
         """Ends and queues again the trials whose worker is gone, and what an earlier reaper left half done; to be

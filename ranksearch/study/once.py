@@ -11,7 +11,7 @@ from optuna.trial import TrialState
 from .abandoned import reap
 from .one_trial import run_one
 
-Stage = Literal["founding", "queueing", "elastic", "screening"]
+Stage = Literal["founding", "queueing", "elastic", "screening", "confirming"]
 LOOK = 0.5  # seconds between two looks of a process that waits
 
 T = TypeVar("T")

@@ -69,7 +69,9 @@ def run_one(
     except UnboundLocalError as error:
         if error in raised or error.__context__ is None:
             raise
-        raise error.__context__ from None  # Optuna trips where the storage fails while a trial is told
+        if isinstance(error.__context__, KeyboardInterrupt | SystemExit):
+            hand_back(study)
+        raise error.__context__ from None  # Optuna trips where the storage fails, or it is stopped, in telling a trial
     except (UpdateFinishedTrialError, ValueError, AssertionError) as error:
         # Optuna cannot tell a trial that was ended elsewhere (optuna issue 5470): its result is dropped
         if error in raised or not began:  # the latter: the sampler's own

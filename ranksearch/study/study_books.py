@@ -35,7 +35,8 @@ def parts_of(name: str) -> tuple[str, ...]:
 class StudyBooks:
     """A study in its storage, without its trials.
 
-    Attributes of a study: ``record`` (:class:`StudyRecord`), ``ready``, ``elastic`` (:class:`ElasticRecord`).
+    Attributes of a study: ``record`` (:class:`StudyRecord`), ``ready``, ``elastic`` (:class:`ElasticRecord`),
+    ``budget``.
     """
 
     def __init__(self, storage: SharedStorage, name: str) -> None:
@@ -108,6 +109,16 @@ class StudyBooks:
             fingerprint={**made.fingerprint, section: digest},
         )
         self.study().set_user_attr("record", msgspec.to_builtins(self._record))
+
+    @property
+    def budget(self) -> int:
+        """The trials that whoever came to work on it last was asked for; 0 before."""
+        return self._attributes.get("budget", 0)
+
+    def note_budget(self, trials: int) -> None:
+        """For those who look on: it need not be the study file's."""
+        if self.budget != trials:
+            self.study().set_user_attr("budget", trials)
 
     def once(self, what: Stage, done: Callable[[], bool], work: Callable[[], T], **how: Any) -> T | None:
         """Does ``work`` in one process at a time until it is ``done``; see :func:`~.once.once`."""

@@ -1,11 +1,12 @@
 """``weights = "train"``: the dense network trained by the study file's recipe, once, and cached."""
 
 import logging
+from pathlib import Path
 
 import torch
 from torch import nn
 
-from ..networks import Splits, load_weights, require_weights, save_weights, weights_fingerprint
+from ..networks import Splits, require_weights, save_weights, weights_fingerprint
 from ..networks.copying import copy_network, unfrozen
 from ..progressive import CLASSIFICATION, fine_tune, predict, probe_precision, require_labels
 from ..records import NO_DECAY
@@ -17,8 +18,8 @@ log = logging.getLogger(__name__)
 SAMPLED = 8  # search images by whose outputs an untrained network is known
 
 
-def train_dense(network: nn.Module, splits: Splits, study: StudyFile, device: torch.device) -> nn.Module:
-    """The trained network, from the cache where the same network, recipe and data met before."""
+def train_dense(network: nn.Module, splits: Splits, study: StudyFile, device: torch.device) -> Path:
+    """The trained weights, from the cache where the same network, recipe and data met before."""
     recipe = study.network.training.recipe(len(splits.train))
     require_weights(network)
     few = predict(network, splits.search.first(SAMPLED))
@@ -49,5 +50,4 @@ def train_dense(network: nn.Module, splits: Splits, study: StudyFile, device: to
         )
         save_weights(trained, path)
         checkpoint.unlink(missing_ok=True)
-    load_weights(network, path)
-    return network
+    return path

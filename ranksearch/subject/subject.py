@@ -3,9 +3,10 @@
 import math
 import platform
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from importlib.metadata import version
+from pathlib import Path
 
 import numpy as np
 import torch
@@ -58,6 +59,7 @@ class Subject:
         sample_outputs: some of the dense network's outputs on a few search images, float32: what tells two networks
             of equal weights apart.
         sample_loss: the task's loss on those images: what tells two losses apart.
+        trained: the file of its weights, where it was trained for the study.
     """
 
     network: nn.Module
@@ -72,6 +74,7 @@ class Subject:
     reestimate: int
     sample_outputs: tuple[float, ...]
     sample_loss: float
+    trained: Path | None = None
 
     @property
     def machine(self) -> Machine:
@@ -128,7 +131,12 @@ class Subject:
 
 
 def study_subject(
-    study: StudyFile, *, device: str | None = None, precision: str | None = None, train: bool = True
+    study: StudyFile,
+    *,
+    device: str | None = None,
+    precision: str | None = None,
+    train: bool = True,
+    trained: Path | None = None,
 ) -> Subject:
     """Builds network and data as the study file says, and measures the dense network, on the cores that are granted.
 
@@ -136,6 +144,7 @@ def study_subject(
         device: ``cpu``, ``cuda`` or ``mps``; by default the best there is.
         precision: the name of one that an earlier session of the study chose; probed otherwise.
         train: whether a network to be trained is trained, and one near chance refused; to look at layers, neither.
+        trained: weights of a network to be trained, as an earlier session did; no two machines find the same.
 
     Raises:
         DenseAccuracyError: near chance, or below ``expect_accuracy``.
@@ -145,11 +154,14 @@ def study_subject(
     chosen = torch_device(device or study.search.device)
     splits = study_splits(study)
     network = study_network(study, splits)
-    if study.network.weights == "train":
-        network = train_dense(network, splits, study, chosen) if train else network
-    elif study.network.weights != "none":
-        load_weights(network, study.resolve(study.network.weights))
-    return make_subject(
+    file = trained
+    if study.network.weights not in ("train", "none"):
+        file = study.resolve(study.network.weights)
+    elif study.network.weights == "train" and train and trained is None:
+        file = trained = train_dense(network, splits, study, chosen)
+    if file is not None:
+        load_weights(network, file)
+    made = make_subject(
         network,
         splits,
         include=study.ranks.include,
@@ -162,6 +174,7 @@ def study_subject(
         expect_accuracy=study.network.expect_accuracy,
         check=train,
     )
+    return replace(made, trained=trained)
 
 
 def make_subject(

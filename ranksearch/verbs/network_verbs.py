@@ -94,7 +94,7 @@ def finetune_files(
             require_fit(given.configuration, session.subject.spec, name)
     folder = folder or study.folder / f"{study.name}.finetune"
     with reaching(study.storage_url):
-        records = finetune(
+        made = finetune(
             session,
             ranks,
             epochs=epochs or study.finetune.epochs,
@@ -104,10 +104,10 @@ def finetune_files(
             on_step=step_lines(console),
         )
     dense = session.subject.final_stage.dense(session.subject.task).accuracy
-    console.print(finalists_table(records))
+    console.print(finalists_table(made.records))
     console.print(f"networks: {folder}/RUN.safetensors, by the last column", soft_wrap=True)
     console.print(f"dense network without further training: {dense:.2%} on the test split")
-    return records
+    return made.require()
 
 
 def step_lines(console: Console) -> Callable[[Plan, int, int], None]:

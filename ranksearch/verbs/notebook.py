@@ -108,14 +108,15 @@ class Study:
         study = self.session.study
         section = changed_section(study.finetune, changes | {"epochs": epochs, "seeds": seeds}, "")
         folder = study.folder / f"{study.name}.finetune"
-        records = finetune(
+        made = finetune(
             self.session, files, epochs=epochs, seeds=seeds, changes=section.changes, folder=folder,
             on_step=step_lines(self.console),
         )  # fmt: skip
-        for record in records:
+        for record in made.records:
             if (path := folder / network_name(record)).exists():
                 text = f"{record.origin}, seed {record.seed}: {record.measured.accuracy:.2%} on test, {path}"
                 self.console.print(text, soft_wrap=True)
+        made.require()
         return finalist_table(self.history)
 
 

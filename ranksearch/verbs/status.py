@@ -1,18 +1,22 @@
 """The verb ``status``: how far a study is, how fast, and who is at work on it; reads the storage only."""
 
-from collections.abc import Sequence
+import math
+from collections.abc import Mapping, Sequence
 from datetime import timedelta
 
 from rich.console import Console
 
-from ..records import Trial
+from ..records import Room, Trial
 from ..study import AtWork, Ledger, StudyFile, open_storage, reaching
 from ..study.ledger import QUEUES
 from ..terminal.progress import duration, summary
 from ..terminal.tables import table
 
 #: what one process does for all, for a reader
-STAGES = {"founding": "the first minute", "queueing": "queueing", "elastic": "shared training", "screening": "screen"}
+STAGES = {
+    "founding": "the first minute", "queueing": "queueing", "elastic": "shared training", "screening": "screen",
+    "confirming": "confirmation of the front",
+}  # fmt: skip
 LATELY = 10  # trials, over which the pace is taken
 
 
@@ -32,22 +36,21 @@ def show_status(study: StudyFile, console: Console) -> None:
             return
         history, working = ledger.history(), [*stages, *ledger.at_work()]
         counts = {room: ledger.counts(room) for room in QUEUES}
+    wanted = {room: of.claimed for room, of in counts.items()}
+    wanted["trials"] = max(study.search.trials, history.budget)  # a search may have been given more, or the file since
     shown = table(study.name, "", "finished", "of them stopped", "running", "waiting", "failed", "copies")
     for room, of in counts.items():
-        budget = study.search.trials if room == "trials" else of.claimed
         numbers = (of.stopped, of.running, of.waiting, of.failed, of.copies)
-        shown.add_row(room, f"{of.finished} of {budget}", *map(str, numbers))
+        shown.add_row(room, f"{of.finished} of {wanted[room]}", *map(str, numbers))
+    if history.confirmations:
+        shown.add_row("confirmations", str(len(history.finished("confirmations"))))
     console.print(shown)
-    alive = [one for one in working if not one.gone]
-    queued = sum(of.running + of.waiting for room, of in counts.items() if room != "trials")
-    left = max(0, study.search.trials - counts["trials"].finished) + queued
-    seconds = pace([t for room in QUEUES for t in history.ended(room)])
-    if not left:
-        console.print("finished: the budget is met")
-    elif not alive:
-        console.print(f"nobody is at work on the {left} that are left")
-    elif seconds is not None:
-        console.print(f"{duration(seconds)} per trial lately; {left} to go, about {duration(left * seconds)}")
+    left = {room: wanted[room] - of.finished for room, of in counts.items() if wanted[room] > of.finished}
+    if not [one for one in working if not one.gone]:
+        whole = sum(left.values())
+        console.print(f"nobody is at work on the {whole} that are left" if whole else "finished: the budget is met")
+    elif told := forecast({room: (number, pace(history.ended(room))) for room, number in left.items()}):
+        console.print(told, soft_wrap=True)
     print_working(working, console)
     console.print(summary(history), soft_wrap=True)
 
@@ -63,6 +66,22 @@ def pace(ended: Sequence[Trial]) -> float | None:
         busy += max(timedelta(), finished - max(until, started or until))
         until = max(until, finished)
     return busy.total_seconds() / (len(lately) - 1)
+
+
+def forecast(left: Mapping[Room, tuple[int, float | None]]) -> str:
+    """How many trials of each room are left and about how long they take, at its own pace; unknown, for the whole, as
+    long as one of them has none.
+
+    >>> forecast({"trials": (3, 2.0), "finalists": (2, 3600.0)})
+    '2.0 s per trial lately, 3 to go; 1 h 0 min per finalist lately, 2 to go: about 2 h 0 min'
+    >>> forecast({"finalists": (2, None)})
+    '2 finalists to go'
+    """
+    told, seconds = [], 0.0
+    for room, (number, each) in left.items():
+        told.append(f"{duration(each)} per {room[:-1]} lately, {number} to go" if each else f"{number} {room} to go")
+        seconds += number * (each or math.inf)
+    return "; ".join(told) + (f": about {duration(seconds)}" if 0 < seconds < math.inf else "")
 
 
 def print_working(working: Sequence[AtWork], console: Console) -> None:

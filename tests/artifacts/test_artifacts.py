@@ -131,6 +131,21 @@ def test_a_checkpoint_goes_on_elsewhere(
     assert there.get("run") is None
 
 
+def test_a_clients_timeout_is_no_error_of_the_disk(write: Write, s3: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    import botocore.exceptions
+
+    artifacts = at("s3://studies", write)
+    failures = (botocore.exceptions.ReadTimeoutError(endpoint_url="s3"), OSError(28, "No space left on device"))
+    for failure, expected in zip(failures, (StorageError, OSError), strict=True):
+
+        def fail(key: str, failure: Exception = failure) -> Any:
+            raise failure
+
+        monkeypatch.setattr(artifacts.remote, "open_reader", fail)
+        with pytest.raises(expected):
+            artifacts.get("file")
+
+
 def test_a_bucket_out_of_reach_is_no_refusal(write: Write, s3: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("AWS_ENDPOINT_URL", "http://127.0.0.1:9")
     artifacts = at("s3://studies", write)

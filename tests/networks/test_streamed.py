@@ -5,10 +5,10 @@ import random
 import numpy as np
 import pytest
 import torch
-from PIL import Image
+from PIL import Image, UnidentifiedImageError
 from torch.utils.data import Dataset, IterableDataset
 
-from ranksearch.errors import DataError
+from ranksearch.errors import DataError, UnreadableError
 from ranksearch.networks import Augmentation, Streamed, examples_of
 
 
@@ -125,6 +125,20 @@ def test_fingerprint():
     distinct = [Labelled(), Labelled(12), Labelled(noise=0.5), Noisy()]
     prints = {examples_of(data).fingerprint for data in distinct} | {examples_of(Labelled()).subset([1, 0]).fingerprint}
     assert len(prints) == 5
+
+
+@pytest.mark.parametrize(
+    ("failure", "error"),
+    [(OSError(116, "Stale file handle"), UnreadableError), (UnidentifiedImageError("no image"), DataError)],
+)
+def test_what_the_system_would_not_read_may_be_there_the_next_time(failure: Exception, error: type) -> None:
+    class Failing(Labelled):
+        def __getitem__(self, row: int):
+            raise failure
+
+    with pytest.raises(DataError, match="cannot be read") as told:
+        Streamed.of(Failing()).item(0)
+    assert type(told.value) is error
 
 
 def test_digests_are_not_pretended():

@@ -240,11 +240,11 @@ def test_finetune_starts_from_it_or_refuses_before_training(opened: Open) -> Non
     given: dict[str, Any] = {"epochs": 1, "seeds": 1, "folder": session.study.folder / "runs"}
     with pytest.raises(StudyFileError, match="has no elastic adapter to start from"):
         finetune(session, {"three": ranks}, changes={}, **given)
-    (plain, control) = finetune(session, {"three": ranks}, changes={"init": "decomposition"}, **given)
+    (plain, control) = finetune(session, {"three": ranks}, changes={"init": "decomposition"}, **given).records
     assert (plain.recipe.init, plain.schedule.fade) == ("decomposition", "full")
     session = opened()
     staged(session)
-    found, same = finetune(session, {"three": ranks}, changes={}, **given)
+    found, same = finetune(session, {"three": ranks}, changes={}, **given).records
     assert (found.recipe.init, found.schedule.fade) == ("elastic", "residual")
     assert control == same  # the dense control has no adapters, so it is one for both
     assert found.measured != plain.measured

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import msgspec
 import pytest
@@ -10,9 +11,11 @@ from ranksearch.errors import RankError
 from ranksearch.export import load_compressed, read_ranks
 from ranksearch.layers import RankConfiguration
 from ranksearch.records import DENSE_CONTROL, DecaySchedule, RankFile, Recipe, TrialRecord
+from ranksearch.runner import worker
 from ranksearch.runner.finetune import finetune, plans
 from ranksearch.runner.founding import found_study
 from ranksearch.runner.session import Session, open_session
+from ranksearch.runner.worker import RepeatedFailureError
 from ranksearch.study import opened_file
 from ranksearch.subject.subject import study_subject
 from ranksearch.subject.trial import Plan, measured
@@ -42,7 +45,9 @@ def run(session: Session, on_step: Callable[[Plan, int, int], None] = lambda pla
     ranks = RankFile(network=network, configuration=session.variables.allocate(3.0, {}, {}), recipe=recipe)
     folder = session.study.folder / "runs"
     files = {"three": ranks, "the same": ranks}
-    return finetune(session, files, epochs=EPOCHS, seeds=2, changes={"lr": 0.03}, folder=folder, on_step=on_step)
+    return finetune(
+        session, files, epochs=EPOCHS, seeds=2, changes={"lr": 0.03}, folder=folder, on_step=on_step
+    ).require()
 
 
 def said(records: list[TrialRecord]) -> list[dict]:
@@ -122,11 +127,55 @@ def test_a_folder_that_cannot_be_is_refused_before_anything_is_queued(session: S
     assert session.ledger.counts("finalists") == before
 
 
+def test_ctrl_c_takes_back_what_nobody_has_begun(opened: Callable[[str], Session]) -> None:
+    session, ranks = opened("too long"), {"three": RankFile(network={}, configuration=RankConfiguration({}))}
+    ranks["three"] = msgspec.structs.replace(ranks["three"], configuration=session.variables.allocate(3.0, {}, {}))
+    given = {"seeds": 2, "changes": {"batch": 64}, "folder": session.study.folder / "runs"}
+    steps: list[tuple[int, int]] = []
+
+    def impatient(plan: Plan, done: int, of: int) -> None:
+        steps.append((plan.recipe.images, done))
+        if done == 12:  # in the second epoch
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        finetune(session, ranks, epochs=3, on_step=impatient, **given)
+    counts = session.ledger.counts("finalists")
+    assert (counts.waiting, counts.running, counts.finished) == (0, 0, 0)
+    shorter = finetune(session, ranks, epochs=1, **given).require()
+    assert {record.recipe.images for record in shorter} == {640}
+    steps.clear()
+    after = finetune(session, ranks, epochs=3, on_step=lambda plan, done, of: steps.append((0, done)), **given)
+    assert len(after.require()) == 4
+    assert steps[0] == (0, 11)  # the run that was stopped goes on from its last epoch
+
+
+def test_a_run_that_fails_hides_no_other(opened: Callable[[str], Session], monkeypatch: pytest.MonkeyPatch) -> None:
+    session = opened("one fails")
+    ranks = RankFile(network={}, configuration=session.variables.allocate(3.0, {}, {}))
+    smaller = msgspec.structs.replace(ranks, configuration=session.variables.allocate(5.0, {}, {}))
+    trained = worker.run_finalist
+
+    def fails(session: Session, plan: Plan, *given: Any) -> TrialRecord:
+        if plan.configuration == ranks.configuration:
+            raise MemoryError("no room")
+        return trained(session, plan, *given)
+
+    monkeypatch.setattr(worker, "run_finalist", fails)
+    folder = session.study.folder / "runs"
+    made = finetune(session, {"a": ranks, "b": smaller}, epochs=1, seeds=1, changes={"batch": 64}, folder=folder)
+    assert [record.origin for record in made.records] == ["finalist b", DENSE_CONTROL]
+    assert made.failed == ("finalist a, seed 0, has no result: MemoryError: no room",)
+    assert len(list(folder.iterdir())) == 1
+    with pytest.raises(RepeatedFailureError, match="finalist a, seed 0, has no result"):
+        made.require()
+
+
 def test_what_diverges_has_no_network(opened: Callable[[str], Session], caplog: pytest.LogCaptureFixture) -> None:
     session = opened("wild")
     ranks = RankFile(network={}, configuration=session.variables.allocate(3.0, {}, {}))
     folder, changes = session.study.folder / "runs", {"lr": 1e20, "clip": 1e20}
-    record, control = finetune(session, {"x": ranks}, epochs=1, seeds=1, changes=changes, folder=folder)
+    record, control = finetune(session, {"x": ranks}, epochs=1, seeds=1, changes=changes, folder=folder).records
     assert record.failure
     assert control.origin == DENSE_CONTROL
     assert list(folder.iterdir()) == []
@@ -139,7 +188,7 @@ def test_hooi_is_another_start_under_its_own_name(opened: Callable[[str], Sessio
     ranks = RankFile(network=network, configuration=session.variables.allocate(3.0, {}, {}))
     given = {"epochs": 1, "seeds": 1, "folder": session.study.folder / "runs"}
     starts = [{"batch": 64}, {"batch": 64, "init": "hooi"}]
-    records = [finetune(session, {"three": ranks}, changes=changes, **given)[0] for changes in starts]
+    records = [finetune(session, {"three": ranks}, changes=changes, **given).records[0] for changes in starts]
     assert [r.origin for r in records] == ["finalist three", "finalist three (HOOI)"]
     assert len(session.ledger.history().finished("finalists")) == 3  # the dense control is one for both
 

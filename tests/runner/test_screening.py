@@ -1,5 +1,6 @@
 """The screen before the trials: deterministic, resumable, and what it queues leaves the training to the sampler."""
 
+import time
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -90,6 +91,31 @@ def test_it_queues_ranks_with_training_at_its_defaults(founded: Callable[..., Se
         assert values == session.variables.with_default_training(values)
         chosen = by_values[tuple((name, values[name]) for name in session.variables.rank_space())]
         assert not any(dominates(other, chosen.objectives) for other in every)
+
+
+@pytest.mark.parametrize("ratios", [(1.7, 2.3, 2.9), (1.7, 2.3, 2.9, 3.7)])
+def test_one_that_was_killed_while_it_queued_queues_no_more_than_it_may(
+    founded: Callable[..., Session], ratios: tuple[float, ...]
+) -> None:
+    session = founded(screen={"enqueue": 0.1})  # of 40 trials
+    for ratio in ratios:
+        session.ledger.enqueue(session.variables.default_values(ratio), "screen")
+    screen_stage(session, QUIET)
+    assert session.ledger.unsampled()["screen"] == session.ledger.screen.queued == 4
+
+
+def test_a_screen_has_no_more_time_than_its_worker(founded: Callable[..., Session]) -> None:
+    session = founded()
+    screen_stage(session, QUIET, until=time.monotonic())
+    assert not session.ledger.screen.exists
+    looks = session.looks["untrained"]
+    session.looks["untrained"] = lambda configuration: (time.sleep(0.1), looks(configuration))[1]  # type: ignore[index]
+    screen_stage(session, QUIET, until=time.monotonic() + 1)
+    assert 0 < len(session.ledger.screen.candidates()) < 24
+    assert session.ledger.screen.queued is None
+    screen_stage(session, QUIET)
+    assert len(session.ledger.screen.candidates()) == 24
+    assert session.ledger.screen.queued
 
 
 def test_a_trial_that_was_cut_short_in_asking_is_no_obstacle(founded: Callable[..., Session]) -> None:

@@ -13,8 +13,17 @@ import pytest
 import sqlalchemy
 from optuna.trial import TrialState
 
-from ranksearch.study import Worker, open_storage, run_one
-from ranksearch.study.abandoned import GRACE, RETRIES, hand_back, queue_again, reap, reconcile, worker_of
+from ranksearch.study import Worker, abandoned, open_storage, run_one
+from ranksearch.study.abandoned import (
+    GRACE,
+    RETRIES,
+    hand_back,
+    queue_again,
+    reap,
+    reconcile,
+    withdraw,
+    worker_of,
+)
 
 Together = Callable[..., list[str]]
 
@@ -55,6 +64,45 @@ def killed(url: str) -> Callable[[optuna.Study], int]:
         return number
 
     return kill
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="a boot has a name on Linux")
+def test_machines_of_one_name_are_told_apart() -> None:
+    boot = Path("/proc/sys/kernel/random/boot_id").read_text().strip()
+    assert boot in Worker.current().host
+
+
+def test_a_second_signal_does_not_come_between_a_trial_and_the_queue(
+    study: optuna.Study, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def impatient(*given: Any) -> bool:
+        for number in abandoned.LEAVE:
+            os.kill(os.getpid(), number)
+        return queue_again(*given)
+
+    def stopped(trial: optuna.Trial) -> tuple[float]:
+        trial.suggest_float("x", 0, 1)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(abandoned, "queue_again", lambda study, trial, lost: impatient(study, trial, lost))
+    before = [signal.getsignal(number) for number in abandoned.LEAVE]
+    with pytest.raises(KeyboardInterrupt):
+        run_one(study, stopped)
+    assert [t.state for t in study.trials] == [TrialState.FAIL, TrialState.WAITING]
+    assert [signal.getsignal(number) for number in abandoned.LEAVE] == before
+
+
+def test_what_waits_can_be_withdrawn_until_somebody_takes_it(study: optuna.Study) -> None:
+    for x in (0.1, 0.2):
+        study.enqueue_trial({"x": x})
+    first, second = study.trials
+    study.ask()
+    assert not withdraw(study, first, "not wanted")
+    assert withdraw(study, second, "not wanted")
+    assert not withdraw(study, second, "not wanted")
+    assert [t.state for t in study.trials] == [TrialState.RUNNING, TrialState.FAIL]
+    assert study.trials[1].user_attrs["reason"] == "not wanted"
+    assert reconcile(study) == []
 
 
 def _running_under(study: optuna.Study, worker: dict[str, Any] | None, x: float = 0.5) -> int:

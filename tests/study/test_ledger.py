@@ -159,7 +159,7 @@ def test_baselines_wait_with_their_plans(ledger: Ledger, make_record: Callable[.
     plan = Planned(RankConfiguration({"fc": Svd(3)}), DecaySchedule(shape="linear"), Recipe(lr=0.5))
     for origin in ("baseline uniform@4", "baseline energy@4"):
         ledger.enqueue_plan("baselines", plan, origin)
-    assert ledger.plans("baselines", failed=False) == [("baseline uniform@4", plan), ("baseline energy@4", plan)]
+    assert ledger.plans("baselines") == {0: ("baseline uniform@4", plan), 1: ("baseline energy@4", plan)}
     seen: list[Any] = []
 
     def objective(trial: optuna.Trial) -> tuple[float, ...]:

@@ -7,7 +7,9 @@ from typing import Any
 import pytest
 from torch import nn
 
-from ranksearch.errors import NetworkError
+from ranksearch.errors import NetworkError, WeightsError
+from ranksearch.runner.founding import join_study
+from ranksearch.runner.session import DENSE
 from ranksearch.study import opened_file
 from ranksearch.subject import dense_training
 from ranksearch.subject.subject import study_subject
@@ -49,6 +51,23 @@ def test_another_forward_is_another_network(own: Any, write: Callable[..., Path]
     own.made = nn.Tanh  # as where the user edits the network between two runs
     assert study_subject(study).weights != first.weights
     assert own.trainings == 2
+
+
+def test_a_study_keeps_the_network_that_was_trained_for_it(
+    own: Any, write: Callable[..., Path], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """No two machines, nor two numbers of threads, train the same one; a cache is emptied."""
+    monkeypatch.setenv("RANKSEARCH_CACHE", str(tmp_path / "here"))
+    study = opened_file(write(**TRAINED), {})
+    here = join_study(study)
+    monkeypatch.setenv("RANKSEARCH_CACHE", str(tmp_path / "there"))
+    there = join_study(study)
+    assert own.trainings == 1
+    assert there.id == here.id
+    assert there.subject.weights == here.subject.weights
+    here.artifacts.path(DENSE).write_bytes(b"another")
+    with pytest.raises(WeightsError, match="not the study's dense network, or damaged"):
+        join_study(study)
 
 
 def test_lazy_layers_are_named(own: Any, write: Callable[..., Path]) -> None:

@@ -27,11 +27,13 @@ def test_a_study_is_told_from_its_storage(write: Command, ranksearch: Command) -
     assert "finished: the budget is met" in left.out
     assert "hypervolume" in left.out
 
-    write(search={"trials": 5})
+    assert ranksearch("search", path, "--trials", 3).code == 0
+    assert "3 of 3" in ranksearch("status", path).out  # what the search was given, not what the file says
+    write(search={"trials": 6})
     assert "nobody is at work on the 3 that are left" in ranksearch("status", path).out
     Ledger(open_storage(opened_file(path, {}).storage_url), "bars").study().ask()
     out = ranksearch("status", path).out
-    assert "per trial lately; 3 to go, about" in out
+    assert "per trial lately, 3 to go: about" in out
     assert f"process {Worker.current().pid} on" in out
 
 
