@@ -138,9 +138,8 @@ def finetune(
         if found is None or found.record is None:
             failed.append(f"{plan.origin}, seed {plan.seed}, has no result: {reasons[booked()[plan.run]]}")
             continue
-        records.append(
-            msgspec.structs.replace(found.record, origin=plan.origin)
-        )  # equal ranks of two files are one run
+        # Equal ranks of two files are one run, reported under both.
+        records.append(msgspec.structs.replace(found.record, origin=plan.origin))
         path = folder / network_name(plan)
         if ranks is None or found.record.failure:
             continue
