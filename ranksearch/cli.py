@@ -228,8 +228,12 @@ def export(
     ] = None,
     output: Output = None,
     to: Annotated[
-        str, typer.Option(help="ranks (JSON or YAML), safetensors, onnx, program (torch.export), int8 (ONNX) or card")
-    ] = "ranks",
+        str | None,
+        typer.Option(
+            help="ranks (JSON or YAML), safetensors, onnx, program (torch.export), int8 (ONNX) or card; as --output "
+            "ends unless given, else ranks"
+        ),
+    ] = None,
     file: Annotated[
         Path | None, typer.Option("--from", help="a compressed .safetensors, of `finetune` say, instead of a selection")
     ] = None,
@@ -245,12 +249,14 @@ def export(
     storage: Storage = None,
 ) -> None:
     """Take networks away from a study, as measured: ranks, weights, files for other runtimes, model cards."""
+    from .artifacts.exports import export_named
     from .artifacts.forms import Forms
     from .errors import SelectionError
     from .verbs.network_verbs import export_selected
 
     if form is None and (runtime or batch):
         raise SelectionError("--runtime and --batch say how the layers' forms are timed: they go with --form")
+    to = to or export_named(output)
     forms = None if form is None else Forms.parse(form, runtime or "torch", batch or 1)
     opened = _study(study, storage=storage) if file is None or to == "card" else _study_alone(study)
     for path, said in export_selected(opened, select, file, output, to, forms):

@@ -52,7 +52,7 @@ class NonFiniteError(RanksearchError):
 
 
 class MetricError(RanksearchError):
-    """The user's metric is no number; fails that trial, since it says nothing about the configuration."""
+    """The user's metric is no number, or the loss no scalar; fails that trial, of which it says nothing."""
 
 
 class SelectionError(RanksearchError):

@@ -1,7 +1,7 @@
 """From error tables to ranks under a budget: rate–distortion, uniform, energy, EVBMF. NumPy only."""
 
 from .allocators import ALLOCATORS, Allocator
-from .budget import attainable_ratio
+from .budget import attainable_ratio, rounded_down
 from .choices import Cost
 from .distortion import DISTORTIONS, Distortion, Profiles
 from .rate_distortion import RateDistortion
@@ -17,4 +17,5 @@ __all__ = [
     "RateDistortion",
     "Slices",
     "attainable_ratio",
+    "rounded_down",
 ]

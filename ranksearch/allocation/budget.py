@@ -21,6 +21,15 @@ def attainable_ratio(network: NetworkSpec, form: Form, multiple_of: int = 1, cos
     return total / (fixed + sum(c.cost(c.cheapest) for c in network_choices(network, form, multiple_of, cost)))
 
 
+def rounded_down(ratio: float) -> str:
+    """A ratio that can be had where ``ratio`` can.
+
+    >>> rounded_down(4.3779), rounded_down(8.0)
+    ('4.37', '8')
+    """
+    return f"{math.floor(ratio * 100) / 100:g}"
+
+
 def spendable(network: NetworkSpec, choices: Sequence[Choices], ratio: float, cost: Cost = "params") -> int:
     """What the compressible layers may cost together at ``ratio`` or above.
 
@@ -34,7 +43,7 @@ def spendable(network: NetworkSpec, choices: Sequence[Choices], ratio: float, co
     if whole < smallest:
         what = {"params": "compression ratio", "macs": "MAC ratio"}[cost]
         raise BudgetError(
-            f"{what} {ratio:g} cannot be had: ranks reach from 1 to {total / smallest:.4g} "
+            f"{what} {ratio:g} cannot be had: ranks reach from 1 to {rounded_down(total / smallest)} "
             f"({fixed:,} of {total:,} {cost} lie outside the compressible layers)"
         )
     return whole - fixed

@@ -207,6 +207,17 @@ EXPORTS: dict[str, Export] = {
 }
 
 
+def export_named(path: Path | None) -> str:
+    """Which of :data:`EXPORTS` a file's name asks for; rank files where it says nothing.
+
+    >>> [export_named(Path(name)) for name in ("a.safetensors", "a.onnx", "a.int8.onnx", "a.json", "folder")]
+    ['safetensors', 'onnx', 'int8', 'ranks', 'ranks']
+    """
+    by_suffix = {suffix: to for to, export in reversed(EXPORTS.items()) for suffix in export.suffixes}
+    fitting = [suffix for suffix in by_suffix if path and path.name.endswith(suffix)]
+    return by_suffix[max(fitting, key=len)] if fitting else "ranks"
+
+
 def require_export(to: str) -> Export:
     """One of :data:`EXPORTS` by its name; raises :class:`SelectionError` for another."""
     if to not in EXPORTS:

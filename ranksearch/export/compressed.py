@@ -4,6 +4,7 @@ model = MyNetwork()                                       # the user's own class
 model = ranksearch.load(model, "compressed.safetensors")  # its layers replaced, its weights in place
 """
 
+from collections.abc import Collection
 from pathlib import Path
 
 import torch
@@ -11,7 +12,7 @@ from safetensors import SafetensorError, safe_open
 from torch import nn
 
 from ..decomposition import skeleton
-from ..errors import RankError, WeightsError
+from ..errors import NetworkError, RankError, WeightsError
 from ..layers import Dense
 from ..networks import load_weights, save_weights, take_as_kernels
 from ..networks.substitution import substitute
@@ -44,7 +45,9 @@ def read_ranks(path: Path) -> RankFile:
     except FileNotFoundError:
         raise WeightsError(f"{path}: no such compressed checkpoint") from None
     except (SafetensorError, OSError) as error:
-        raise WeightsError(f"{path}: not a readable safetensors file ({error})") from None
+        raise WeightsError(
+            f"{path}: not a readable safetensors file, as `export --to safetensors` and `finetune` write ({error})"
+        ) from None
     if METADATA_KEY not in metadata:
         raise WeightsError(f"{path}: a safetensors file without ranks; was it written by `ranksearch export`?")
     return RankFile.from_text(metadata[METADATA_KEY], source=str(path))
@@ -63,6 +66,7 @@ def load_compressed(network: nn.Module, path: Path | str) -> nn.Module:
     Raises:
         RankError: the checkpoint has ranks for layers that the network does not have, or not of that size.
         WeightsError: missing or corrupt, or the remaining state does not fit.
+        NetworkError: layers of a transformer encoder, and torch's fast path is on.
     """
     path = Path(path)
     compressed = replace_layers(network, read_ranks(path), str(path))
@@ -89,7 +93,18 @@ def replace_layers(network: nn.Module, ranks: RankFile, source: str) -> nn.Modul
                 replaced[dense] = skeleton(dense, chosen, ranks.layer_forms.get(name, ranks.form))
             except RankError as error:
                 raise RankError(f"{source}: layer {name!r}: {error}") from None
+    _require_no_fast_path(compressed, replaced, source)
     return substitute(compressed, replaced)
+
+
+def _require_no_fast_path(network: nn.Module, replaced: Collection[nn.Module], source: str) -> None:
+    """Raises :class:`NetworkError` where torch would read the weights of a replaced layer by itself."""
+    encoders = [module for module in network.modules() if isinstance(module, nn.TransformerEncoderLayer)]
+    if torch.backends.mha.get_fastpath_enabled() and any(c in replaced for e in encoders for c in e.children()):
+        raise NetworkError(
+            f"{source}: layers of an nn.TransformerEncoderLayer are compressed, whose weights torch's fast path reads "
+            "by itself: call torch.backends.mha.set_fastpath_enabled(False) first, in every program that runs it"
+        )
 
 
 def stored_bytes(network: nn.Module) -> int:

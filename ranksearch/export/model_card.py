@@ -138,7 +138,8 @@ def _again(model: str, classes: int | None, study: StudyRecord, ranks: RankFile)
     file = shlex.quote(" ".join(f"{study.name}.toml".split()))
     commands = [f"ranksearch evaluate model.safetensors --study {file}", f"ranksearch finetune {file} ranks.json"]
     if number is not None:
-        commands.insert(0, f"ranksearch export {file} --select trial={number} -o ranks.json")
+        chosen = f"ranksearch export {file} --select trial={number}"
+        commands = [f"{chosen} -o ranks.json", f"{chosen} --to safetensors -o model.safetensors", *commands]
     yield fenced("sh", "\n".join(commands) + "\n")
 
 

@@ -27,7 +27,7 @@ def import_factory(path: str, error: type[RanksearchError]) -> Any:
         if missing.name and (module_name + ".").startswith(missing.name + "."):
             raise error(
                 f"{path!r}: there is no module {missing.name!r} in {os.getcwd()}, whence you called, or "
-                "among the installed ones"
+                "among the installed ones: call from its folder, or install it"
             ) from missing
         raise error(f"{path!r}: importing {module_name} needs {missing.name!r}, which is not installed") from missing
     except Exception as failure:

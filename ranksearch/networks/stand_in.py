@@ -117,7 +117,8 @@ class _Rehearsal:
 def read_outside(network: nn.Module, layer: nn.Module, attribute: str) -> str:
     """Why a layer stays dense whose ``attribute`` somebody else reads."""
     fast = any(isinstance(m, nn.TransformerEncoderLayer) and layer in m.children() for m in network.modules())
-    remedy = ", by torch's fast path; torch.backends.mha.set_fastpath_enabled(False) in the factory frees it"
+    free = "torch.backends.mha.set_fastpath_enabled(False) in the factory frees it, and is wanted wherever it runs"
+    remedy = f", by torch's fast path; {free}"
     return f"its {attribute} is read outside its own forward" + (remedy if fast else "")
 
 

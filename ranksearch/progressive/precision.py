@@ -6,12 +6,12 @@ import time
 from collections.abc import Callable
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
-from typing import Literal, TypeVar
+from typing import Any, Literal, TypeVar
 
 import torch
 from torch import Tensor, nn
 
-from ..errors import NetworkError, StudyFileError
+from ..errors import MetricError, NetworkError, StudyFileError
 from ..networks.copying import copy_network
 from ..networks.determinism import isolated_generators, seed_generators
 from .task import CLASSIFICATION, Task
@@ -116,6 +116,12 @@ def probe_precision(network: nn.Module, inputs: Tensor, targets: Tensor, task: T
     return chosen
 
 
+def _shape(value: Any) -> str:
+    if not isinstance(value, Tensor):
+        return type(value).__name__
+    return f"{tuple(value.shape)}" + ("" if value.requires_grad else " without gradient")
+
+
 def _seconds_per_step(network: nn.Module, inputs: Tensor, targets: Tensor, task: Task, precision: Precision) -> float:
     """Median of forward and backward after one step to warm up; infinite where the precision does not serve."""
     device, taken = inputs.device, list[float]()
@@ -124,7 +130,13 @@ def _seconds_per_step(network: nn.Module, inputs: Tensor, targets: Tensor, task:
         seed_generators(device, 0, len(taken))
         start = time.perf_counter()
         try:
-            loss = task.loss(precision.outputs(network, inputs), targets)
+            outputs = precision.outputs(network, inputs)
+            loss = task.loss(outputs, targets)
+            if not (isinstance(loss, Tensor) and loss.numel() == 1 and loss.requires_grad):
+                raise MetricError(
+                    f"the loss must be one scalar that follows from the outputs {tuple(outputs.shape)} by operations "
+                    f"with gradients (targets {_shape(targets)}), got {_shape(loss)}"
+                )
             network.zero_grad(set_to_none=True)
             loss.backward()
         except RuntimeError as error:

@@ -8,7 +8,7 @@ from typing import Literal
 import torch.nn.functional as F
 from torch import Tensor
 
-from ..errors import MetricError, NetworkError, StudyFileError
+from ..errors import MetricError, NetworkError, StudyFileError, describe
 
 PART = 2**22  # numbers of a split's outputs that are compared at once
 
@@ -56,7 +56,7 @@ class Task:
                 beyond it counts as its edge; the dense network's must lie within.
 
         Raises:
-            StudyFileError: an unknown direction, or an empty or infinite range.
+            StudyFileError: an unknown direction, an empty or infinite range, or what is no function.
 
         >>> import torch
         >>> mae = Task.of(F.l1_loss, lambda y, t: float((y - t).abs().mean()), "minimize", (0.0, 2.0))
@@ -65,6 +65,9 @@ class Task:
         >>> mae.said
         "Accuracy is the study's own metric, minimised, scaled: 0 % is 2, 100 % is 0."
         """
+        for name, given in (("loss", loss), ("metric", metric)):
+            if given is not None and not callable(given):
+                raise StudyFileError(f"{name} must be a function of (outputs, targets), got {given!r}")
         if direction not in ("maximize", "minimize"):
             raise StudyFileError(f"direction = {direction!r} is unknown; allowed: maximize, minimize")
         low, high = sorted(range)
@@ -90,13 +93,27 @@ def require_labels(task: Task, classes: int | None, outputs: Tensor) -> None:
     width = outputs.shape[1] if task.loss is CLASSIFICATION.loss and outputs.ndim == 2 else math.inf
     if classes and classes > width:
         raise NetworkError(
-            f"labels run to {classes - 1}, and the network has {width} outputs: they are wanted for labels from 0 on"
+            f"labels run to {classes - 1}, and the network has {width} outputs: they are wanted for labels from 0 on, "
+            f"here to {width - 1}"
         )
+
+
+def _value(metric: Metric, outputs: Tensor, targets: Tensor) -> float:
+    try:
+        found = metric(outputs, targets)
+    except Exception as failure:
+        shapes = f"outputs {tuple(outputs.shape)}, targets {tuple(targets.shape)}"
+        raise MetricError(f"the metric failed on {shapes}: {describe(failure)}") from failure
+    try:
+        return float(found)
+    except (TypeError, ValueError, RuntimeError):
+        what = f"a tensor of shape {tuple(found.shape)}" if isinstance(found, Tensor) else type(found).__name__
+        raise MetricError(f"the metric must return a number for the whole split, got {what}") from None
 
 
 def _scaled(metric: Metric, direction: str, low: float, high: float) -> Metric:
     def score(outputs: Tensor, targets: Tensor) -> float:
-        value = float(metric(outputs, targets))
+        value = _value(metric, outputs, targets)
         if math.isnan(value):
             raise MetricError("the metric is NaN on finite outputs: it must be a number for any network")
         share = (min(max(value, low), high) - low) / (high - low)
@@ -107,7 +124,7 @@ def _scaled(metric: Metric, direction: str, low: float, high: float) -> Metric:
 
 def _within(metric: Metric, low: float, high: float) -> Callable[[Tensor, Tensor], None]:
     def require(outputs: Tensor, targets: Tensor) -> None:
-        if not low <= (value := float(metric(outputs, targets))) <= high:
+        if not low <= (value := _value(metric, outputs, targets)) <= high:
             raise MetricError(
                 f"the metric of the dense network is {value:g}, beyond its range of {low:g} to {high:g}, so that "
                 "better and worse networks could not be told apart: give its worst and best value, metric_range=(…, …)"

@@ -128,6 +128,7 @@ def fine_tune(
     progress = Progress() if progress is None else progress
     if checkpoint is not None and checkpoint.exists():
         vars(progress).update(vars(load_state(checkpoint, run, network, optimizer)))
+        progress.earlier = progress.seconds
     progress.trainable_params = trainable
     losses: list[Tensor] = []
 

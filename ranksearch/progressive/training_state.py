@@ -21,6 +21,7 @@ class Progress:
     Attributes:
         step: steps done.
         seconds: of training, over all its processes.
+        earlier: of them, those of processes before this one.
         milestones: those passed.
         loss_sum, losses: of the steps since the last milestone.
         peak_memory: in MiB, the largest so far.
@@ -29,6 +30,7 @@ class Progress:
 
     step: int = 0
     seconds: float = 0.0
+    earlier: float = 0.0
     milestones: list[Milestone] = field(default_factory=list)
     loss_sum: float = 0.0
     losses: int = 0

@@ -98,8 +98,11 @@ class RankFile(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
             return cls.from_text(path.read_text(encoding="utf-8"), path.suffix, str(path))
         except (FileNotFoundError, IsADirectoryError):
             raise RankError(f"{path}: no such rank configuration") from None
-        except UnicodeDecodeError as error:
-            raise RankError(f"{path}: not a text file ({error})") from None
+        except UnicodeDecodeError:
+            raise RankError(
+                f"{path}: not a text file, as rank files are (.json, .yaml); of a compressed network `export STUDY "
+                f"--from {path} -o ranks.json` makes one"
+            ) from None
 
 
 def require_fit(configuration: RankConfiguration, network: NetworkSpec, source: str = "rank configuration") -> None:

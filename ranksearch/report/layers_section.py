@@ -55,7 +55,7 @@ def layer_tables(view: StudyView) -> tuple[Table, Table]:
             Column("parameters", "number"),
             Column("why it stays dense", "words"),
         ),
-        tuple((left.name, left.type, count(left.params), left.reason) for left in network.left_dense),
+        tuple((left.name or "(itself)", left.type, count(left.params), left.reason) for left in network.left_dense),
         "Left dense",
     )
     return compressed, dense

@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterator, Mapping
 
 import msgspec
 import numpy as np
+import torch
 from rich.console import Console
 from torch import nn
 
@@ -12,8 +13,9 @@ from ..allocation import ALLOCATORS
 from ..decomposition import Decomposition
 from ..errors import BudgetError, NonFiniteError
 from ..layers import Dense, RankConfiguration, network_cost
+from ..networks.determinism import isolated_generators
 from ..pareto import farthest_first
-from ..progressive import attach, fine_tune
+from ..progressive import FLOAT32, attach, fine_tune
 from ..records import ClosedFormPoint, Measurement, StudyRecord
 from ..records.recipe import Augment
 from ..study import Ledger, Planned, StudyFile, open_storage, settings
@@ -25,6 +27,7 @@ from .session import METHOD_VERSION, Session, open_session, store_bases, store_d
 FIRST_FRONT = 6  # closed-form allocations that are measured untrained in the first minute
 BASELINE_RATIOS = 4  # ratios of every baseline that takes one
 PROBE_STEPS = 4  # timed to estimate the seconds of a trial
+DRAWN = 8  # search images on which the dense network is run twice
 NORM_LOSS = 0.01  # of the dense accuracy, above which re-estimated statistics are told not to fit
 SILENT = Console(quiet=True)
 
@@ -112,7 +115,11 @@ def found_study(session: Session, on_point: Callable[[ClosedFormPoint], None] | 
             "search": len(subject.splits.search),
             "test": len(subject.splits.test) if subject.splits.test else 0,
         },
-        protocol=tuple(said for said in (*subject.splits.protocol, subject.task.said, *lost_by_norms(session)) if said),
+        protocol=tuple(
+            said
+            for said in (*subject.splits.protocol, subject.task.said, *drawn(session), *lost_by_norms(session))
+            if said
+        ),
         closed_form=tuple(points),
         machine=subject.machine,
         seconds_per_trial=seconds_of_trial(session, points[len(points) // 2], seconds_per_point),
@@ -139,6 +146,19 @@ def lost_by_norms(session: Session) -> Iterator[str]:
             f"The dense network itself loses {100 * lost:.1f} points as its normalisation statistics are re-estimated "
             f"on {subject.reestimate:,} training images, and every compressed one bears that: name in data.augment "
             "what it was trained with, or raise data.reestimate."
+        )
+
+
+def drawn(session: Session) -> Iterator[str]:
+    """What is to be said of a network that draws as it is measured, too."""
+    subject = session.subject
+    images, _ = next(subject.splits.search.batches(min(DRAWN, len(subject.splits.search)), device=subject.device))
+    with isolated_generators(subject.device), torch.no_grad():
+        once, again = (FLOAT32.outputs(subject.network, images.clone()) for _ in range(2))
+    if not torch.allclose(once, again, rtol=1e-3, atol=1e-3 * float(once.abs().max())):
+        yield (
+            "Two passes of the dense network over the same images differ: dropout or noise in evaluation? It is "
+            "measured with draws that are always the same."
         )
 
 

@@ -71,6 +71,10 @@ def estimate(session: Session, console: Console) -> None:
     counts, baselines = session.ledger.counts(), session.ledger.counts("baselines")
     seconds = session.ledger.record.seconds_per_trial
     left = max(0, session.study.search.trials - counts.finished) + baselines.waiting
+    if not left:
+        text = f"nothing to do: {counts.finished} trials finished, {session.study.search.trials} asked for"
+        console.print(f"{text}; --trials N asks for more", soft_wrap=True)
+        return
     before = {"a shared training": seconds_of_training(session), "a screen": seconds_left(session)}
     stages = " and ".join(f"{stage} of {duration(taken)}" for stage, taken in before.items() if taken)
     total = sum(before.values()) + left * seconds  # workers share the same cores: more of them do not shorten it much

@@ -5,13 +5,12 @@ import shutil
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property
-from math import floor
 from pathlib import Path
 
 import msgspec
 from torch import nn
 
-from ..allocation import DISTORTIONS, RateDistortion, attainable_ratio
+from ..allocation import DISTORTIONS, RateDistortion, attainable_ratio, rounded_down
 from ..artifacts.artifacts import Artifacts, file_digest
 from ..artifacts.elastic_file import read_elastic
 from ..artifacts.network_store import NetworkStore
@@ -227,7 +226,7 @@ def require_attainable(study: StudyFile, subject: Subject) -> None:
     if ranks.ratio[1] > highest or ranks.ratio[0] < 1:
         raise BudgetError(
             f"ranks.ratio = [{ranks.ratio[0]:g}, {ranks.ratio[1]:g}] must lie within 1 and "
-            f"{floor(highest * 100) / 100:g}, the ratio with every rank at its smallest "
+            f"{rounded_down(highest)}, the ratio with every rank at its smallest "
             f"({ranks.form} count; {subject.spec.fixed_params:,} parameters stay dense)"
         )
     if ranks.accuracy_floor >= subject.dense.accuracy:

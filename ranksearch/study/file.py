@@ -100,22 +100,23 @@ def read_study(path: Path | str, replaced: Collection[str] = ()) -> StudyFile:
     except OSError as error:
         raise StudyFileError(f"{path}: cannot be read: {error.strerror}") from None
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise StudyFileError(f"{path}: not TOML: {error}") from None
+        raise StudyFileError(f"{path}: not TOML, as a study file is: {error}") from None
     if isinstance(search := table.get("search"), dict):
         table["search"] = {key: value for key, value in search.items() if key not in replaced}
     return parse_study(table, path)
 
 
-def parse_study(table: Mapping[str, Any], path: Path) -> StudyFile:
-    """A study from nested plain values, by the same laws as :func:`read_study`; ``path`` need not exist."""
+def parse_study(table: Mapping[str, Any], path: Path, source: str = "") -> StudyFile:
+    """A study from nested plain values, by the same laws as :func:`read_study`; ``path`` need not exist: then errors
+    name their ``source``."""
     try:
         expanded = {"name": path.stem} | {key: _expand(value, key) for key, value in table.items()}
         _require_known(expanded, StudyFile, "")
         study = msgspec.convert(expanded, StudyFile)
     except msgspec.ValidationError as error:
-        raise StudyFileError(f"{path}: {_explain(str(error), expanded)}") from None
+        raise StudyFileError(f"{source or path}: {_explain(str(error), expanded)}") from None
     except RanksearchError as error:
-        raise StudyFileError(f"{path}: {error}") from None
+        raise StudyFileError(f"{source or path}: {error}") from None
     return msgspec.structs.replace(study, path=path)
 
 

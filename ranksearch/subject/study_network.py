@@ -27,8 +27,19 @@ def study_splits(study: StudyFile) -> Splits:
         weights_seen=study.network.weights not in ("train", "none"),
     )
     if splits.classes is None:
-        raise DataError(f"{study.data.source}: labels must be integers; use ranksearch.search() for your own loss")
+        raise DataError(
+            f"{study.data.source}: labels must be integers from 0 on, one for each input, and these are "
+            f"{_described(splits.train.targets)}; for other targets, and your own loss, there is ranksearch.search()"
+        )
     return splits
+
+
+def _described(targets: object) -> str:
+    if not isinstance(targets, torch.Tensor):
+        return f"a {type(targets).__name__}"
+    whole = not (targets.is_floating_point() or targets.is_complex())
+    ends = f" from {int(targets.min())} to {int(targets.max())}" if whole and targets.numel() else ""
+    return f"{str(targets.dtype).removeprefix('torch.')}{ends}, of shape {tuple(targets.shape)}"
 
 
 def study_network(study: StudyFile, splits: Splits) -> nn.Module:

@@ -17,7 +17,7 @@ def use_cores(cpus: int | None = None, share: int = 1) -> int:
     """Gives this process its threads: two processes with all threads each collapse.
 
     Args:
-        cpus: asked for; what is granted where None.
+        cpus: asked for; where None what is granted, and not more than ``OMP_NUM_THREADS``.
         share: into how many equal parts the granted cores go, this process's being one.
 
     Returns:
@@ -25,7 +25,9 @@ def use_cores(cpus: int | None = None, share: int = 1) -> int:
     """
     global _asked
     _asked = cpus is not None
-    threads = max(1, cpus or granted_cores() // share)
+    first = os.environ.get("OMP_NUM_THREADS", "").partition(",")[0]  # of nested levels
+    most = int(first) if first.isdecimal() else math.inf
+    threads = int(max(1, cpus or min(granted_cores() // share, most)))
     torch.set_num_threads(threads)
     return threads
 

@@ -126,7 +126,7 @@ def run_trial(
     latency = timed(compressed) if timed and compressed is not None else None
     trained = FineTuned.of(progress)
     stages: dict[str, Measurement] = {stage: look(plan.configuration) for stage, look in (looks or {}).items()}
-    seconds = time.perf_counter() - began
+    seconds = time.perf_counter() - began + progress.earlier
     return compressed, TrialRecord(
         configuration=plan.configuration,
         schedule=plan.schedule.canonical(),

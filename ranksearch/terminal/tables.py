@@ -48,7 +48,7 @@ def left_dense_table(network: NetworkSpec) -> Table:
     made = table("Left dense", "layer", "type", "params", "reason")
     made.columns[-1].justify = "left"
     for left in network.left_dense:
-        made.add_row(left.name, left.type, f"{left.params:,}", left.reason)
+        made.add_row(left.name or "(itself)", left.type, f"{left.params:,}", left.reason)
     return made
 
 

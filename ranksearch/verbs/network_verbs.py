@@ -6,19 +6,20 @@ from pathlib import Path
 
 from rich.console import Console
 
+from ..allocation import attainable_ratio, rounded_down
 from ..artifacts.artifacts import Artifacts
 from ..artifacts.exports import Bench
 from ..artifacts.forms import Forms
 from ..artifacts.network_store import NetworkStore
 from ..artifacts.take_away import export, export_file
-from ..errors import SelectionError
+from ..errors import DenseAccuracyError, SelectionError
 from ..progressive import CLASSIFICATION
 from ..records import RankFile, TrialRecord, require_fit
 from ..runner.finetune import finetune
 from ..runner.founding import join_study
 from ..study import StudyFile, reaching, read_history
 from ..subject.study_network import study_network, study_splits
-from ..subject.subject import study_subject
+from ..subject.subject import check_dense, study_subject
 from ..subject.threads import heed_grant
 from ..subject.trial import Plan
 from ..terminal.progress import duration
@@ -46,6 +47,14 @@ def show_layers(study: StudyFile, device: str | None, console: Console) -> None:
         f"dense network: {subject.dense.accuracy:.2%} on the search split"
         + (", untrained: `search` trains it, once" if study.network.weights == "train" else ""),
     )
+    highest = attainable_ratio(subject.spec, study.ranks.form, study.ranks.multiple_of)
+    beyond = f"; ranks.ratio asks for {study.ranks.ratio[1]:g}" if study.ranks.ratio[1] > highest else ""
+    console.print(f"compression ratios from 1 to {rounded_down(highest)} can be had{beyond}")
+    if study.network.weights not in ("train", "none"):
+        try:
+            check_dense(subject.dense.accuracy, subject.splits.classes, len(subject.splits.search))
+        except DenseAccuracyError as error:
+            console.print(f"a search would refuse it: {error}", soft_wrap=True)
 
 
 def export_selected(

@@ -13,10 +13,10 @@ import plotly.graph_objects as go
 from rich.console import Console
 from torch import Tensor, nn
 
-from ..artifacts.exports import Bench
+from ..artifacts.exports import Bench, export_named
 from ..artifacts.forms import Forms
 from ..artifacts.take_away import export, selected
-from ..errors import DataError
+from ..errors import DataError, NetworkError
 from ..export import load_compressed
 from ..front import confirmed_table, finalist_table, front, trial_table
 from ..networks import Normalization, given_splits
@@ -36,6 +36,7 @@ from ..study.ranges import default
 from ..subject.device import torch_device
 from ..subject.subject import Subject, make_subject
 from ..terminal.console import plain_console
+from ..terminal.progress import summary
 from .network_verbs import step_lines
 from .results import report_history
 
@@ -59,6 +60,9 @@ class Study:
         """The Pareto front, from the largest network to the smallest."""
         return front(self.table())
 
+    def __repr__(self) -> str:
+        return f"{self.session.study.name}: {summary(self.history)}"
+
     def figure(self) -> go.Figure:
         """The Pareto front as a Plotly figure."""
         return front_figure([self.history])
@@ -67,19 +71,23 @@ class Study:
         """Writes the self-contained HTML page, to ``path/index.html`` where that is a folder."""
         return write_report([report_history(self.session.study, self.session.ledger)], Path(path))
 
-    def export(self, path: str | Path, select: str = "knee", to: str = "ranks", form: str | None = None) -> list[Path]:
+    def export(
+        self, path: str | Path, select: str = "knee", to: str | None = None, form: str | None = None
+    ) -> list[Path]:
         """Writes rank files (``.json``, ``.yaml``) or the measured networks.
 
         Args:
             select: ``knee``, ``best-accuracy``, ``smallest``, ``max-drop=1.0``, ``min-ratio=4``, ``trial=17``, ``all``.
-            to: ``ranks``, ``safetensors``, ``onnx``, ``program``, ``int8`` or ``card``.
+            to: ``ranks``, ``safetensors``, ``onnx``, ``program``, ``int8`` or ``card``; as ``path`` ends unless given.
             form: of the layers, one or several with commas between, or ``"fastest"``, by measurement of one image in
                 PyTorch; as they were measured unless given.
         """
         subject = self.session.subject
         forms = Forms.parse(form, "torch", 1) if form else None
         bench = Bench(subject.network, subject.splits, subject.task)
-        written = export(self.history, select, Path(path), self.session.store, lambda: bench, to, forms)
+        written = export(
+            self.history, select, Path(path), self.session.store, lambda: bench, to or export_named(Path(path)), forms
+        )
         return [file for file, _ in written]
 
     def network(self, select: str = "knee") -> nn.Module:
@@ -202,6 +210,10 @@ def search(
     True
     """
     optuna.logging.set_verbosity(optuna.logging.ERROR)
+    if not isinstance(model, nn.Module):
+        what = f"the class itself: {model.__name__}(…)" if isinstance(model, type) else f"a {type(model).__name__}"
+        raise NetworkError(f"model must be a trained torch.nn.Module, got {what}")
+    task = Task.of(loss, metric, direction, metric_range)
     splits = given_splits(
         train, search, test, normalize=normalize, augment=augment, labels=loss is None or metric is None
     )
@@ -228,8 +240,7 @@ def search(
             "baselines": list(baselines),
         },
     }
-    study = parse_study(table, Path(folder or "", f"{name}.toml").resolve())
-    task = Task.of(loss, metric, direction, metric_range)
+    study = parse_study(table, Path(folder or "", f"{name}.toml").resolve(), source="ranksearch.search")
     if splits.classes is None and loss is None:
         raise DataError("targets are no class labels (int64, from 0), so a loss is needed: search(…, loss=…, metric=…)")
 

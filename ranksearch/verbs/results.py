@@ -29,8 +29,9 @@ def show_front(study: StudyFile, files: Sequence[Path], console: Console) -> Non
     confirmed = {int(row["number"]): confirmed_text(row) for row in again}
     best = [(int(n), records[int(n)]) for n in front(table)["number"]]
     console.print(front_table(best, history, confirmed))
-    if len(table) and not best:
-        console.print(f"nothing on the front: {why_nothing(table, history.study)}", soft_wrap=True)
+    if not best:
+        why = why_nothing(table, history.study) if len(table) else "no trial has finished"
+        console.print(f"nothing on the front: {why}", soft_wrap=True)
     if finalists := [t.record for t in history.finished("finalists") if t.record]:
         console.print(finalists_table(finalists))
     for path in files:

@@ -8,7 +8,7 @@ import safetensors.torch
 import torch
 from torch import nn
 
-from ranksearch.errors import RankError, RanksearchError, WeightsError
+from ranksearch.errors import NetworkError, RankError, RanksearchError, WeightsError
 from ranksearch.export import load_compressed, read_ranks, save_compressed, stored_bytes
 from ranksearch.layers import Form
 
@@ -63,6 +63,20 @@ def test_stored_bytes_count_indices_and_shared_tensors_once() -> None:
     twin.weight = network[0].get_parameter("weight")
     network.append(twin)
     assert stored_bytes(network) == 4 * (15 + 6 + 6 + 3) + 8
+
+
+def test_torchs_fast_path_is_refused_where_it_would_read_a_compressed_layer(tmp_path: Path) -> None:
+    def make() -> nn.Module:
+        return nn.Sequential(nn.TransformerEncoderLayer(16, 2, 32, batch_first=True), nn.Flatten(), nn.Linear(64, 4))
+
+    try:
+        torch.backends.mha.set_fastpath_enabled(False)
+        network, x = make().eval(), torch.randn(3, 4, 16)
+        path = save_compressed(*collapsed(network, x, "plain"), tmp_path / "encoder.safetensors")
+        assert torch.isfinite(load_compressed(make(), path)(x)).all()
+    finally:
+        torch.backends.mha.set_fastpath_enabled(True)
+    assert "set_fastpath_enabled(False) first" in refused(make(), path, NetworkError)
 
 
 def damaged(path: Path) -> dict[str, tuple[Path, str]]:

@@ -109,6 +109,7 @@ def test_runs_are_recorded_resumed_and_exported(
     assert [done for origin, seed, done in again if (origin, seed) == ("finalist three", 1)] == list(range(11, 21))
     assert ("finalist three", 0, 1) not in again
     assert said(resumed) == said(records)
+    assert all(r.cost.seconds >= r.cost.training_seconds > 0 for r in resumed)  # those before the kill count, too
 
 
 def test_ranks_of_another_network_are_refused_before_anything_is_trained(session: Session) -> None:

@@ -12,7 +12,7 @@ import pytest
 import torch
 
 from ranksearch.records import StudyHistory
-from ranksearch.runner.founding import join_study, lost_by_norms
+from ranksearch.runner.founding import drawn, join_study, lost_by_norms
 from ranksearch.runner.session import Session
 from ranksearch.study import SearchSection, open_storage, opened_file, read_history
 
@@ -34,6 +34,14 @@ def test_it_is_told_where_re_estimated_statistics_do_not_suit_the_dense_network(
     torch.nn.init.zeros_(network[0].weight)
     (told,) = lost_by_norms(replace(session, subject=replace(session.subject, network=network)))
     assert re.search(r"loses \d\d\.\d points .* on 128 training images, and", told)
+
+
+def test_it_is_told_where_the_dense_network_draws(session: Session) -> None:
+    assert not list(drawn(session))
+    network = copy.deepcopy(session.subject.network)
+    network[0].register_forward_hook(lambda module, inputs, output: torch.nn.functional.dropout(output, 0.3))
+    (told,) = drawn(replace(session, subject=replace(session.subject, network=network)))
+    assert "dropout or noise" in told
 
 
 @pytest.mark.slow

@@ -1,5 +1,6 @@
 """Bad input: one line that names the law and the remedy, exit code 2 (or 75 to try again), never a traceback."""
 
+import re
 import sqlite3
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -170,7 +171,31 @@ def test_ranks_and_selections_that_do_not_exist(write: Command, ranksearch: Comm
     refused(ranksearch("evaluate", tmp_path / "corrupt.safetensors", "--study", path), "corrupt.safetensors")
 
 
-def test_labels_that_are_no_classes(write: Command, ranksearch: Command, tmp_path: Path) -> None:
-    for part in ("train", "test"):
-        np.savez(tmp_path / f"real_{part}.npz", x=np.zeros((64, 1, 8, 8), np.float32), y=np.zeros(64, np.float32))
-    refused(ranksearch("search", write(data={"source": "npz:real", "search": 16})), "ranksearch.search()")
+@pytest.mark.parametrize(
+    ("labels", "told"),
+    [
+        (np.zeros(64, np.float32), "these are float32, of shape (64,)"),
+        (np.arange(64) % 4 - 1, "these are int64 from -1 to 2, of shape (64,)"),
+        (np.eye(4, dtype=np.int64)[np.arange(64) % 4], "these are int64 from 0 to 1, of shape (64, 4)"),
+    ],
+)
+def test_labels_that_are_no_classes(
+    labels: np.ndarray, told: str, write: Command, ranksearch: Command, tmp_path: Path
+) -> None:
+    images = np.random.default_rng(0).random((128, 1, 8, 8), np.float32)
+    for part, half in (("train", images[:64]), ("test", images[64:])):
+        np.savez(tmp_path / f"real_{part}.npz", x=half, y=labels)
+    left = ranksearch("search", write(data={"source": "npz:real", "search": 16}))
+    refused(left, "ranksearch.search()")
+    assert told.replace("(64,", "(48,") in left.err
+
+
+def test_layers_says_what_a_search_would_refuse(
+    write: Command, ranksearch: Command, ground: Path, tmp_path: Path
+) -> None:
+    state = torch.load(ground / "barnet.pt")
+    torch.save({name: torch.zeros_like(tensor) for name, tensor in state.items()}, tmp_path / "zeros.pt")
+    left = ranksearch("layers", write(network={"weights": "zeros.pt"}, ranks={"ratio": [1.5, 1000]}))
+    assert left.code == 0, left.err
+    assert re.search(r"compression ratios from 1 to [\d.]+ can be had; ranks.ratio asks for 1000", left.out)
+    assert "a search would refuse it: the dense network reaches 25" in left.out

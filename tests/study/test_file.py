@@ -104,7 +104,7 @@ def test_what_is_not_allowed_is_told_in_one_line(write: Callable[[str], Path], t
 @pytest.mark.parametrize(
     ("text", "told"),
     [
-        ("x = 1 = 2", "not TOML: .*line 1, column"),
+        ("x = 1 = 2", "not TOML, as a study file is: .*line 1, column"),
         ('[network]\nmodel = "m"\n[data]\nsource = "d"\n', "data.search is missing"),
         ('[data]\nsource = "d"\nsearch = 1\n', "network is missing"),
         (LEAST + "normalize = { mean = [0.5], sdt = [0.5] }", "data.normalize needs mean and std"),

@@ -16,9 +16,12 @@ def test_cores_are_shared_out_or_asked_for(monkeypatch: pytest.MonkeyPatch) -> N
     given: list[int] = []
     monkeypatch.setattr("torch.set_num_threads", given.append)
     monkeypatch.setattr("ranksearch.subject.threads.granted_cores", lambda: 6)
+    monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
     assert [use_cores(share=share) for share in (1, 2, 4, 12)] == [6, 3, 1, 1]
     assert use_cores(3, share=2) == 3
     assert given == [6, 3, 1, 1, 3]
+    monkeypatch.setenv("OMP_NUM_THREADS", "2,1")
+    assert [use_cores(), use_cores(share=6), use_cores(4)] == [2, 1, 4]
     use_cores()
 
 

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 
 import ranksearch
-from ranksearch.errors import DataError, MetricError, RanksearchError, StudyChangedError
+from ranksearch.errors import DataError, MetricError, NetworkError, RanksearchError, StudyChangedError
 from ranksearch.export import read_ranks
 from ranksearch.layers import Tucker2
 from ranksearch.records import DecaySchedule, RankFile
@@ -189,6 +189,31 @@ def test_what_does_not_fit_together_is_refused(regression: Any, tmp_path: Path) 
         ranksearch.search(network, train, held, loss=nn.functional.mse_loss, quiet=True)
     with pytest.raises(MetricError, match=r"dense network is [\d.]+, beyond its range of 5 to 9.*metric_range="):
         run(regression, tmp_path, 1, metric_range=(9.0, 5.0))
+    with pytest.raises(NetworkError, match=r"must be a trained torch\.nn\.Module, got the class itself: Linear\("):
+        ranksearch.search(nn.Linear, train, held, quiet=True)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("given", "law"),
+    [
+        ({"metric": "r2"}, r"metric must be a function of \(outputs, targets\), got 'r2'"),
+        ({"metric": lambda y, t: (y - t).abs()}, r"metric must return a number .* got a tensor of shape \(128, 8\)"),
+        ({"metric": lambda y, t: {}["label"]}, r"metric failed on outputs \(128, 8\), targets \(128, 8\): KeyError"),
+        ({"loss": lambda y, t: (y - t) ** 2}, r"loss must be one scalar .* got \(\d+, 8\)"),
+        ({"loss": lambda y, t: (y - t).square().mean().detach()}, r"loss must be .* got \(\) without gradient"),
+        ({"ratio": (6.0, 1.5)}, r"^ranksearch\.search: "),
+    ],
+)
+def test_a_loss_or_metric_that_is_none_is_told(regression: Any, tmp_path: Path, given: dict, law: str) -> None:
+    with pytest.raises(RanksearchError, match=law):
+        run(regression, tmp_path, 1, **given)
+
+
+def test_a_study_shows_what_it_found(regression: Any, tmp_path: Path) -> None:
+    study = run(regression, tmp_path, 1)
+    assert repr(study).startswith("notebook: front of 1: ")
+    study.export(tmp_path / "small.safetensors")
+    assert read_ranks(tmp_path / "small.safetensors").configuration == study.history.front()[0].record.configuration
 
 
 def test_a_temporary_folder_is_named_and_taken_up_again(
