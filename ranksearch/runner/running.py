@@ -72,7 +72,7 @@ def estimate(session: Session, console: Console) -> None:
     seconds = session.ledger.record.seconds_per_trial
     left = max(0, session.study.search.trials - counts.finished) + baselines.waiting
     if not left:
-        text = f"nothing to do: {counts.finished} trials finished, {session.study.search.trials} asked for"
+        text = f"no trial is left: {counts.finished} finished, {session.study.search.trials} asked for"
         console.print(f"{text}; --trials N asks for more", soft_wrap=True)
         return
     before = {"a shared training": seconds_of_training(session), "a screen": seconds_left(session)}
