@@ -21,21 +21,21 @@ class Progress:
     Attributes:
         step: steps done.
         seconds: of training, over all its processes.
-        earlier: of them, those of processes before this one.
         milestones: those passed.
         loss_sum, losses: of the steps since the last milestone.
         peak_memory: in MiB, the largest so far.
         trainable_params: number of weights that learn.
+        earlier: of the seconds, those of processes before this one.
     """
 
     step: int = 0
     seconds: float = 0.0
-    earlier: float = 0.0
     milestones: list[Milestone] = field(default_factory=list)
     loss_sum: float = 0.0
     losses: int = 0
     peak_memory: float = 0.0
     trainable_params: int = 0
+    earlier: float = 0.0
 
     def pass_milestone(self, batch: int, decay: float, accuracy: float | None) -> None:
         """Books a milestone here, with the mean loss since the last one."""

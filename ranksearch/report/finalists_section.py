@@ -20,8 +20,8 @@ def finalists_section(views: Sequence[StudyView]) -> Section:
         if not table.rows:
             return (
                 Text(
-                    "None yet. “finetune”, a command or a call of the notebook's study, trains a configuration at full "
-                    "length, with several seeds, beside a dense control."
+                    "None yet. “ranksearch finetune STUDY ranks.json”, in a notebook study.finetune(…), trains a "
+                    "configuration at full length, with several seeds, beside a dense control."
                 ),
             )
         return (table, Text(correlation_sentence(view.finalists)))

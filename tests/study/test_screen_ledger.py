@@ -66,12 +66,12 @@ def test_it_is_over_once(ledger: Ledger) -> None:
 
 
 def test_what_no_sampler_proposed_is_counted(ledger: Ledger) -> None:
-    assert ledger.unsampled() == 0
+    assert ledger.unsampled().total() == 0
     ledger.enqueue({"x": 1.0}, "closed form")
     ledger.enqueue({"x": 2.0}, "screen")
-    assert ledger.unsampled() == 2
+    assert ledger.unsampled().total() == 2
     study = ledger.study()
     study.tell(study.ask(), state=optuna.trial.TrialState.FAIL)  # the first of the queue
     study.ask()
     study.ask()  # proposed by the sampler
-    assert ledger.unsampled() == 1
+    assert ledger.unsampled().total() == 1
