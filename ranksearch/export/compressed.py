@@ -99,12 +99,25 @@ def replace_layers(network: nn.Module, ranks: RankFile, source: str) -> nn.Modul
 
 def _require_no_fast_path(network: nn.Module, replaced: Collection[nn.Module], source: str) -> None:
     """Raises :class:`NetworkError` where torch would read the weights of a replaced layer by itself."""
-    encoders = [module for module in network.modules() if isinstance(module, nn.TransformerEncoderLayer)]
+    encoders = [m for m in network.modules() if isinstance(m, nn.TransformerEncoderLayer) and _fast(m)]
     if torch.backends.mha.get_fastpath_enabled() and any(c in replaced for e in encoders for c in e.children()):
         raise NetworkError(
             f"{source}: layers of an nn.TransformerEncoderLayer are compressed, whose weights torch's fast path reads "
             "by itself: call torch.backends.mha.set_fastpath_enabled(False) first, in every program that runs it"
         )
+
+
+def _fast(encoder: nn.TransformerEncoderLayer) -> bool:
+    """Whether torch would take its fast path, as far as the layer decides."""
+    attention = encoder.self_attn
+    return bool(
+        attention.batch_first
+        and attention.in_proj_bias is not None
+        and attention._qkv_same_embed_dim
+        and encoder.activation_relu_or_gelu
+        and encoder.norm1.eps == encoder.norm2.eps
+        and attention.num_heads % 2 == 0
+    )
 
 
 def stored_bytes(network: nn.Module) -> int:

@@ -39,6 +39,7 @@ class FlattenedKernel(nn.Sequential):
             kernel.weight.copy_(linear.weight.view_as(kernel.weight))
             if kernel.bias is not None:
                 kernel.bias.copy_(linear.bias)
+        _learn_alike(kernel, linear)
         self.kernel = kernel
         self.flatten = nn.Flatten(-3)
 
@@ -52,7 +53,14 @@ class FlattenedKernel(nn.Sequential):
         made.weight.copy_(weight.flatten(1))
         if bias is not None:
             made.bias.copy_(bias)
+        _learn_alike(made, self.kernel)
         return made
+
+
+def _learn_alike(made: nn.Conv2d | nn.Linear, of: nn.Conv2d | nn.Linear) -> None:
+    """What the owner of one layer froze is frozen in the other."""
+    for new, old in zip(made.parameters(), of.parameters(), strict=True):
+        new.requires_grad_(old.requires_grad)
 
 
 def flattened_layers(network: nn.Module, spec: NetworkSpec, example: Tensor) -> dict[str, Shape]:

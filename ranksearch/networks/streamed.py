@@ -147,7 +147,7 @@ class Streamed(Examples):
             # A worker hands its traceback over as text. Ours would keep the loader, and so the workers, alive
             # in a cycle, out of which the garbage collector ends them only after seconds.
             last = str(failure).strip().splitlines()[-1]
-            raise DataError(last.partition(": ")[2]) from failure.with_traceback(None)
+            raise type(failure)(last.partition(": ")[2]) from failure.with_traceback(None)
 
     def collated(self, items: list[Any]) -> Any:
         """One batch of many items (or targets)."""

@@ -105,11 +105,11 @@ def freeze(layer: nn.Conv2d | nn.Linear, weight: Tensor) -> nn.Conv2d | nn.Linea
     return layer
 
 
-def thaw(layer: nn.Conv2d | nn.Linear) -> None:
+def thaw(layer: nn.Conv2d | nn.Linear, learns: bool = True) -> None:
     """Makes a copy of a frozen weight the layer's parameter again."""
     weight = layer.weight.detach().clone()
     del layer.weight
-    layer.weight = nn.Parameter(weight)
+    layer.weight = nn.Parameter(weight, requires_grad=learns)
 
 
 def prefers_factors(shell: nn.Conv2d | nn.Linear, x: Tensor, factors: Factors, fading: bool = False) -> bool:

@@ -38,6 +38,7 @@ class ElasticLayer(nn.Module):
         core: (n, m, kH, kW), zero at first, or None for an SVD; learns.
         ranks: of the slice that is computed, set from outside; dense at first.
         place: of the layer in the network's order, 0, 1, …
+        learns: whether the dense weight may learn, its owner had not frozen it.
         starts: some of the bases' cores by ranks, the latest last.
     """
 
@@ -45,6 +46,7 @@ class ElasticLayer(nn.Module):
         super().__init__()
         self.shell, self.bases, self.place = shell, bases, place
         self.ranks: LayerRanks = Dense()
+        self.learns = True
         self.starts: dict[LayerRanks, Tensor] = {}
         full = full_ranks(bases.spec)
         rank_out, rank_in = full[0], full[-1]
@@ -65,7 +67,10 @@ class ElasticLayer(nn.Module):
             NetworkError: ``dense`` is neither a Conv2d of one group nor a Linear.
         """
         shell = require_layer(dense)
-        return cls(freeze(shell, shell.weight.detach().clone()), bases, place)
+        learns = shell.weight.requires_grad
+        made = cls(freeze(shell, shell.weight.detach().clone()), bases, place)
+        made.learns = learns
+        return made
 
     def slice(self, ranks: LayerRanks) -> Factors:
         """The factors of any legal ranks; differentiable in the leading blocks.
@@ -132,7 +137,7 @@ class Elastic:
         layers = dict(sorted(elastic_layers(copied).items(), key=lambda named: named[1].place))
         for layer in layers.values():
             layer.starts.clear()
-            thaw(layer.shell)
+            thaw(layer.shell, layer.learns)
         return cls(substitute(copied, {layer: layer.shell for layer in layers.values()}).eval(), layers, augment)
 
 

@@ -37,11 +37,12 @@ def left_over(history: StudyHistory, study_seed: int, seeds: int) -> list[Plan]:
 
 
 def confirm(session: Session, seeds: int, console: Console) -> None:
-    """Trains and measures every point of the front with ``seeds`` further seeds, in one process while others wait; what
-    fails is told, and left."""
+    """Trains and measures every point of the front with ``seeds`` further seeds, in one process at a time; what fails
+    is told, and left to the next process."""
 
     def done() -> bool:
-        return not left_over(session.ledger.history(), session.study.search.seed, seeds)
+        history = session.ledger.history(rooms=["trials", "confirmations"])
+        return not left_over(history, session.study.search.seed, seeds)
 
     def waits() -> None:
         console.print("waiting for the process that confirms the front")

@@ -73,7 +73,7 @@ def estimate(session: Session, console: Console) -> None:
     left = max(0, session.study.search.trials - counts.finished) + baselines.waiting
     if not left:
         text = f"no trial is left: {counts.finished} finished, {session.study.search.trials} asked for"
-        console.print(f"{text}; --trials N asks for more", soft_wrap=True)
+        console.print(f"{text}; a larger number of trials goes on", soft_wrap=True)
         return
     before = {"a shared training": seconds_of_training(session), "a screen": seconds_left(session)}
     stages = " and ".join(f"{stage} of {duration(taken)}" for stage, taken in before.items() if taken)

@@ -6,7 +6,7 @@ import socket
 import threading
 import warnings
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext, suppress
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -61,11 +61,12 @@ class Worker(msgspec.Struct, frozen=True):
 def _host() -> str:
     """The machine's name, its boot, and the namespace of its process numbers: images and containers share names, and
     outside of containers one namespace's number is every machine's."""
-    try:
-        boot = Path("/proc/sys/kernel/random/boot_id").read_text().strip()
-        return f"{socket.gethostname()} {boot} {os.readlink('/proc/self/ns/pid')}"
-    except OSError:
-        return socket.gethostname()
+    told = [socket.gethostname()]
+    with suppress(OSError):
+        told.append(Path("/proc/sys/kernel/random/boot_id").read_text().strip())
+    with suppress(OSError):
+        told.append(os.readlink("/proc/self/ns/pid"))
+    return " ".join(told)
 
 
 @cache
@@ -154,9 +155,11 @@ def reconcile(study: optuna.Study, worker: Worker | None = None) -> list[int]:
 def hand_back(study: optuna.Study) -> list[int]:
     """Queues again the trial that this process was stopped in, by Ctrl-C for instance; for the worker to call last.
 
-    A second Ctrl-C, or the SIGTERM that follows a scheduler's first signal, does not come between.
+    A second Ctrl-C, or the SIGTERM that follows a scheduler's first signal, does not come between, unless the storage
+    is out of reach: that may last.
     """
-    with _undisturbed():
+    out = getattr(_storage(study), "outage", None) is not None
+    with nullcontext() if out else _undisturbed():
         _connect_anew(study)
         return reap(study) + reconcile(study, Worker.current())
 
@@ -178,10 +181,15 @@ def _undisturbed() -> Iterator[None]:
 def _connect_anew(study: optuna.Study) -> None:
     """Drops the connections that were interrupted: one in the middle of a read stays where it was, and SQLite lets
     nobody write who has not seen what others wrote since (SQLITE_BUSY_SNAPSHOT)."""
-    storage = getattr(study._storage, "_backend", study._storage)  # below Optuna's cache
+    storage = _storage(study)
     if isinstance(storage, RDBStorage):
         storage.scoped_session.remove()
         storage.engine.dispose()
+
+
+def _storage(study: optuna.Study) -> optuna.storages.BaseStorage:
+    """Below Optuna's cache."""
+    return getattr(study._storage, "_backend", study._storage)
 
 
 def _fail(study: optuna.Study, trial: FrozenTrial) -> bool:

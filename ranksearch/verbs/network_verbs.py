@@ -51,8 +51,9 @@ def show_layers(study: StudyFile, device: str | None, console: Console) -> None:
     beyond = f"; ranks.ratio asks for {study.ranks.ratio[1]:g}" if study.ranks.ratio[1] > highest else ""
     console.print(f"compression ratios from 1 to {rounded_down(highest)} can be had{beyond}")
     if study.network.weights not in ("train", "none"):
+        splits, expected = subject.splits, study.network.expect_accuracy
         try:
-            check_dense(subject.dense.accuracy, subject.splits.classes, len(subject.splits.search))
+            check_dense(subject.dense.accuracy, splits.classes, len(splits.search), expected)
         except DenseAccuracyError as error:
             console.print(f"a search would refuse it: {error}", soft_wrap=True)
 

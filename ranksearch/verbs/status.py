@@ -46,9 +46,10 @@ def show_status(study: StudyFile, console: Console) -> None:
         shown.add_row("confirmations", str(len(history.finished("confirmations"))))
     console.print(shown)
     left = {room: wanted[room] - of.finished for room, of in counts.items() if wanted[room] > of.finished}
-    if not [one for one in working if not one.gone]:
-        whole = sum(left.values())
-        console.print(f"nobody is at work on the {whole} that are left" if whole else "finished: the budget is met")
+    if not left:
+        console.print("the budget is met" if working else "finished: the budget is met")
+    elif all(one.gone for one in working):
+        console.print(f"nobody is at work on the {sum(left.values())} that are left")
     elif told := forecast({room: (number, pace(history.ended(room))) for room, number in left.items()}):
         console.print(told, soft_wrap=True)
     print_working(working, console)

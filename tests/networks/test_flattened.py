@@ -67,6 +67,14 @@ def test_the_network_computes_the_same_as_before_and_after(bias: bool) -> None:
     assert torch.equal(back(X), network(X))
 
 
+def test_what_its_owner_froze_stays_frozen_there_and_back() -> None:
+    network = Net(nn.Flatten())
+    network.first.weight.requires_grad_(False)
+    kernels = kernel_network(network)
+    for made, name in ((kernels, "first.kernel.weight"), (with_linear_layers(kernels), "first.weight")):
+        assert [n for n, parameter in made.named_parameters() if not parameter.requires_grad] == [name]
+
+
 def test_the_walk_sees_a_convolution_of_equal_cost() -> None:
     network = Net(nn.Flatten())
     before, after = walk(network, X), walk(kernel_network(network), X)

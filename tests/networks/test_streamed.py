@@ -136,9 +136,10 @@ def test_what_the_system_would_not_read_may_be_there_the_next_time(failure: Exce
         def __getitem__(self, row: int):
             raise failure
 
-    with pytest.raises(DataError, match="cannot be read") as told:
-        Streamed.of(Failing()).item(0)
-    assert type(told.value) is error
+    for workers in (0, 1):
+        with pytest.raises(DataError, match=r"^Failing\[0\] cannot be read") as told:
+            next(Streamed.of(Failing()).read_ahead(workers).batches(1))
+        assert type(told.value) is error
 
 
 def test_digests_are_not_pretended():

@@ -213,6 +213,13 @@ def test_depth_follows_the_networks_order_not_that_of_its_attributes(network: nn
     assert list(Elastic.of(make_elastic(network, called)).bases) == list(called)
 
 
+def test_what_its_owner_froze_is_frozen_afterwards(network: nn.Module, bases: Bases) -> None:
+    network.body.weight.requires_grad_(False)
+    left = Elastic.of(make_elastic(network, bases)).network
+    flags = {name: parameter.requires_grad for name, parameter in left.named_parameters()}
+    assert [name for name, learns in flags.items() if not learns] == ["body.weight"]
+
+
 def test_shared_layers_stay_shared(bases_of: Callable[..., Bases]) -> None:
     shared = nn.Linear(4, 4)
     network = nn.Sequential(shared, nn.ReLU(), shared)

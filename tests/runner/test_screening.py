@@ -4,6 +4,7 @@ import time
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import msgspec
@@ -14,7 +15,8 @@ from rich.console import Console
 from ranksearch.layers import RankConfiguration, network_cost
 from ranksearch.pareto import dominates
 from ranksearch.progressive import FLOAT32, Elastic
-from ranksearch.records import ScreenedCandidate, StudyHistory
+from ranksearch.records import Measurement, ScreenedCandidate, StudyHistory
+from ranksearch.runner import screening
 from ranksearch.runner.founding import found_study
 from ranksearch.runner.screening import free_places, screen_seconds, screen_stage, seconds_left, spread
 from ranksearch.runner.session import Session, open_session
@@ -108,10 +110,17 @@ def test_a_screen_has_no_more_time_than_its_worker(founded: Callable[..., Sessio
     session = founded()
     screen_stage(session, QUIET, until=time.monotonic())
     assert not session.ledger.screen.exists
-    looks = session.looks["untrained"]
-    session.looks["untrained"] = lambda configuration: (time.sleep(0.1), looks(configuration))[1]  # type: ignore[index]
-    screen_stage(session, QUIET, until=time.monotonic() + 1)
-    assert 0 < len(session.ledger.screen.candidates()) < 24
+    look, late = session.looks["untrained"], SimpleNamespace(monotonic=lambda: 1e9, perf_counter=time.perf_counter)
+    with pytest.MonkeyPatch.context() as patch:
+
+        def last(configuration: RankConfiguration) -> Measurement:
+            if len(session.ledger.screen.candidates()) == 2:
+                patch.setattr(screening, "time", late)
+            return look(configuration)
+
+        patch.setitem(session.looks, "untrained", last)
+        screen_stage(session, QUIET, until=1e9)
+    assert len(session.ledger.screen.candidates()) == 3
     assert session.ledger.screen.queued is None
     screen_stage(session, QUIET)
     assert len(session.ledger.screen.candidates()) == 24

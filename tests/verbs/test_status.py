@@ -25,7 +25,9 @@ def test_a_study_is_told_from_its_storage(write: Command, ranksearch: Command) -
     assert (left.code, left.err) == (0, "")
     assert "2 of 2" in left.out
     assert "finished: the budget is met" in left.out
-    assert "no trial is left: 2 finished, 2 asked for; --trials N asks for more" in ranksearch("search", path).out
+    assert (
+        "no trial is left: 2 finished, 2 asked for; a larger number of trials goes on" in ranksearch("search", path).out
+    )
     assert "hypervolume" in left.out
 
     assert ranksearch("search", path, "--trials", 3).code == 0
