@@ -37,18 +37,21 @@ def non_dominated(points: ArrayLike) -> NDArray[np.bool_]:
     return np.asarray(moocore.is_nondominated(points, maximise=True, keep_weakly=False), bool)
 
 
-def farthest_first(places: ArrayLike, number: int, first: int = 0) -> list[int]:
+def farthest_first(places: ArrayLike, number: int, first: int = 0, taken: ArrayLike = ()) -> list[int]:
     """Indices of ``number`` places on a line, or of all: ``first``, then always the one farthest from those before, so
-    that any beginning covers the line (Gonzalez 1985).
+    that any beginning covers the line (Gonzalez 1985); with places that are ``taken``, farthest from those from the
+    start.
 
     >>> farthest_first([0, 1, 2, 3, 4], 4)
     [0, 4, 2, 1]
+    >>> farthest_first([0, 1, 2, 3, 4], 2, taken=[0, 4])
+    [2, 1]
     """
-    places = np.asarray(places, float)
+    places, taken = np.asarray(places, float), np.asarray(taken, float)
     order: list[int] = []
-    nearest = np.full(len(places), np.inf)
+    nearest = np.abs(places[:, None] - taken).min(axis=1, initial=np.inf)
     while len(order) < min(number, len(places)):
-        order.append(int(nearest.argmax()) if order else first)
+        order.append(int(nearest.argmax()) if order or taken.size else first)
         nearest = np.minimum(nearest, np.abs(places - places[order[-1]]))
         nearest[order] = -1
     return order

@@ -133,5 +133,13 @@ def test_any_beginning_of_farthest_first_covers_the_line(places, number, data):
         assert all(min(abs(place - places[old]) for old in order[:i]) <= gap for place in places)
 
 
+@given(st.lists(st.floats(-9, 9), min_size=1, max_size=12), st.lists(st.floats(-9, 9), min_size=1, max_size=4))
+def test_places_that_are_taken_count_from_the_start(places, taken):
+    order = farthest_first(places, 12, taken=taken)
+    assert sorted(order) == list(range(len(places)))
+    gaps = [min(abs(places[i] - t) for t in [*taken, *(places[j] for j in order[:n])]) for n, i in enumerate(order)]
+    assert gaps == sorted(gaps, reverse=True)
+
+
 def test_no_place_has_no_order():
     assert farthest_first([], 3) == []

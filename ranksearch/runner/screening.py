@@ -11,7 +11,7 @@ import numpy as np
 from rich.console import Console
 from rich.status import Status
 
-from ..layers import network_cost
+from ..layers import RankConfiguration, network_cost
 from ..pareto import farthest_first, non_dominated
 from ..progressive import QuickLook
 from ..records import CheapStage, ScreenedCandidate, trial_seed
@@ -61,15 +61,18 @@ def _screen(session: Session, console: Console, seconds: float, until: float) ->
             return
         best = spread(front_of(session, books.candidates(stage)), HANDED_ON)
         first = [c.values for c in best] + [values for values in first if values not in [c.values for c in best]]
-    chosen = spread(_unqueued(session, front_of(session, books.candidates(stage))), min(places, free_places(session)))
+    queued, found = _queued(session), front_of(session, books.candidates(stage))
+    known, ratios_queued = {one.digest for one in queued}, [_ratio(session, one) for one in queued]
+    new = [candidate for candidate in found if candidate.configuration.digest not in known]
+    chosen = spread(new, min(places, free_places(session)), ratios_queued)
     for candidate in chosen:  # looked at untrained, it says nothing of learning rate and decay
         session.ledger.enqueue(session.variables.with_default_training(candidate.values), ORIGIN)
-    queued = session.ledger.unsampled()[ORIGIN]
-    books.close(queued)
+    number = session.ledger.unsampled()[ORIGIN]
+    books.close(number)
     every = books.candidates()
     console.print(
         f"screen: {len(every):,} candidates in {duration(sum(c.seconds for c in every))}; "
-        f"{queued} of its front are queued as trials",
+        f"{number} of its front are queued as trials",
         soft_wrap=True,
     )
 
@@ -116,17 +119,24 @@ def front_of(session: Session, candidates: Sequence[ScreenedCandidate]) -> list[
     return sorted((c for c, on_front in zip(within, kept, strict=True) if on_front), key=lambda c: c.compression_ratio)
 
 
-def spread(candidates: Sequence[ScreenedCandidate], number: int) -> list[ScreenedCandidate]:
-    """At most ``number`` of them, evenly spaced in log2 of their ratio: the first, then the farthest from those."""
-    return [candidates[i] for i in farthest_first(np.log2([c.compression_ratio for c in candidates]), number)]
+def spread(
+    candidates: Sequence[ScreenedCandidate], number: int, taken: Sequence[float] = ()
+) -> list[ScreenedCandidate]:  # fmt: skip
+    """At most ``number`` of them, evenly spaced in log2 of their ratio: the first, then the farthest from those, and
+    from ratios that are ``taken``."""
+    places = np.log2([c.compression_ratio for c in candidates])
+    return [candidates[i] for i in farthest_first(places, number, taken=np.log2(taken))]
 
 
-def _unqueued(session: Session, candidates: Sequence[ScreenedCandidate]) -> list[ScreenedCandidate]:
-    """Without those that are trials already: the closed form's, an older study's front."""
+def _queued(session: Session) -> list[RankConfiguration]:
+    """What is a trial already without the sampler: the closed form's, what a screen queued that was killed."""
     variables = session.variables
     whole = [v for v in session.ledger.queued() if v.keys() >= variables.rank_space().keys()]  # not cut short in asking
-    queued = {variables.decode_ranks(values).digest for values in whole}
-    return [c for c in candidates if c.configuration.digest not in queued]
+    return [variables.decode_ranks(values) for values in whole]
+
+
+def _ratio(session: Session, configuration: RankConfiguration) -> float:
+    return network_cost(session.subject.spec, configuration, session.form).compression_ratio
 
 
 @dataclass
@@ -199,7 +209,7 @@ def _look_at_candidates(
             stage=stage,
             values=values,
             configuration=configuration,
-            compression_ratio=network_cost(session.subject.spec, configuration, session.form).compression_ratio,
+            compression_ratio=_ratio(session, configuration),
             accuracy=measured.accuracy,
             distance=measured.distance,
             seconds=mark - before,

@@ -282,3 +282,4 @@ def test_a_spread_covers_the_range_from_its_beginning(candidates: Callable[..., 
     assert {c.number for c in spread(rows, 99)} == set(range(7))
     assert spread(rows, 0) == spread([], 3) == []
     assert [c.number for c in spread(rows, 1)] == [0]
+    assert [c.compression_ratio for c in spread(rows, 2, taken=[1, 8])] in ([2, 4], [4, 2])
