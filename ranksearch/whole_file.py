@@ -1,6 +1,7 @@
 """Files that are there whole or not at all: a killed process, or a full disk, leaves the one before."""
 
 import secrets
+import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -23,3 +24,9 @@ def whole_file(path: Path) -> Iterator[Path]:
         part.replace(path)
     finally:
         part.unlink(missing_ok=True)
+
+
+def copy_whole(source: Path, path: Path) -> None:
+    """Copies a file, whole or not at all."""
+    with whole_file(path) as part:
+        shutil.copyfile(source, part)

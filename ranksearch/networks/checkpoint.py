@@ -3,7 +3,7 @@
 import errno
 import hashlib
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -132,7 +132,7 @@ def _unwrapped(content: Any, path: Path) -> dict[str, Any]:
             break
         content = inner[0]
     if not isinstance(content, Mapping) or not any(isinstance(value, Tensor) for value in content.values()):
-        found = f"keys {_some(map(str, content))}" if isinstance(content, Mapping) else type(content).__name__
+        found = f"keys {some(map(str, content))}" if isinstance(content, Mapping) else type(content).__name__
         raise WeightsError(
             f"{path} holds no state dict, neither bare nor under {', '.join(WRAPPERS)}, but {found or 'nothing'}"
         )
@@ -158,10 +158,14 @@ def _differences(expected: Mapping[str, Any], state: Mapping[str, Any]) -> list[
         if isinstance(tensor, Tensor) and isinstance(state.get(name), Tensor) and state[name].shape != tensor.shape
     ]
     named = {"missing keys": missing, "unexpected keys": unexpected, "wrong shapes": shapes}
-    return [f"{law}: {_some(names)}" for law, names in named.items() if names]
+    return [f"{law}: {some(names)}" for law, names in named.items() if names]
 
 
-def _some(names: Any) -> str:
-    """The first names, and how many more there are."""
+def some(names: Iterable[str], shown: int = SHOWN) -> str:
+    """The first names, and how many more there are.
+
+    >>> some("abcde"), some("abc")
+    ('a, b, c and 2 more', 'a, b, c')
+    """
     names = list(names)
-    return ", ".join(names[:SHOWN]) + (f" and {len(names) - SHOWN} more" if len(names) > SHOWN else "")
+    return ", ".join(names[:shown]) + (f" and {len(names) - shown} more" if len(names) > shown else "")

@@ -26,6 +26,11 @@ def unfrozen(network: Network) -> Network:
     return network
 
 
+def frozen(network: nn.Module) -> tuple[str, ...]:
+    """Names of the parameters that their owner froze."""
+    return tuple(name for name, parameter in network.named_parameters() if not parameter.requires_grad)
+
+
 def copy_network(network: Network, shared: Iterable[object] = ()) -> Network:
     """A deep copy, of what ``torch.compile`` was given where that made it.
 

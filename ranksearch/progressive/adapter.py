@@ -105,7 +105,7 @@ def freeze(layer: nn.Conv2d | nn.Linear, weight: Tensor) -> nn.Conv2d | nn.Linea
     return layer
 
 
-def thaw(layer: nn.Conv2d | nn.Linear, learns: bool = True) -> None:
+def thaw(layer: nn.Conv2d | nn.Linear, learns: bool) -> None:
     """Makes a copy of a frozen weight the layer's parameter again."""
     weight = layer.weight.detach().clone()
     del layer.weight

@@ -95,7 +95,7 @@ class StudyHistory(msgspec.Struct, frozen=True, kw_only=True):
         screen: candidates of the cheap stages, where they were asked for: there may be thousands.
         importances: of the variables, by objective and for the ``"front"``; none unless asked for, or of too few.
         published: what the study file names to be drawn beside the study.
-        budget: finished trials that it was last asked for; 0 where it was not yet.
+        budget: finished trials that it was last asked for; 0 unless it was, and is to be shown.
     """
 
     study: StudyRecord

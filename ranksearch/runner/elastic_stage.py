@@ -10,7 +10,7 @@ from torch import nn
 from ..allocation import Slices, attainable_ratio
 from ..artifacts.elastic_file import sample_outputs, write_elastic
 from ..errors import NonFiniteError
-from ..layers import RankConfiguration, network_cost
+from ..layers import RankConfiguration
 from ..progressive import Elastic, fine_tune, make_elastic, set_slice
 from ..records import NO_DECAY, ClosedFormPoint, ElasticRecord, Measurement, trial_seed
 from ..study import settings
@@ -185,7 +185,7 @@ def slice_measurement(session: Session, elastic: Elastic, configuration: RankCon
 
 def slice_point(session: Session, elastic: Elastic, configuration: RankConfiguration) -> ClosedFormPoint:
     """The same with its ratio."""
-    ratio = network_cost(session.subject.spec, configuration, session.form).compression_ratio
+    ratio = session.ratio(configuration)
     measured = slice_measurement(session, elastic, configuration)
     return ClosedFormPoint(f"slice@{ratio:.2f}", configuration, ratio, measured)
 

@@ -5,7 +5,6 @@ once per finished run. Never a best epoch: the last one counts. Each run is a jo
 """
 
 import logging
-import shutil
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,7 +19,7 @@ from ..study import Planned
 from ..subject.subject import Subject
 from ..subject.trial import Plan
 from ..terminal.progress import Pace, display
-from ..whole_file import whole_file
+from ..whole_file import copy_whole
 from .finalist import network_name
 from .session import Session
 from .worker import Budget, RepeatedFailureError, run_queue
@@ -144,8 +143,7 @@ def finetune(
         if ranks is None or found.record.failure:
             continue
         if stored := session.artifacts.get(network_name(plan)):
-            with whole_file(path) as part:  # a file of that name may be of another network of equal ranks
-                shutil.copyfile(stored, part)
+            copy_whole(stored, path)  # a file of that name may be of another network of equal ranks
         else:
             log.warning(
                 "%s: not in %s. It lies where it was trained, on a machine that does not share search.artifacts; if it "

@@ -12,7 +12,7 @@ from torch import nn
 from ..allocation import ALLOCATORS
 from ..decomposition import Decomposition
 from ..errors import BudgetError, NonFiniteError
-from ..layers import Dense, RankConfiguration, network_cost
+from ..layers import Dense, RankConfiguration
 from ..networks.determinism import isolated_generators
 from ..pareto import farthest_first
 from ..progressive import FLOAT32, attach, fine_tune
@@ -116,9 +116,7 @@ def found_study(session: Session, on_point: Callable[[ClosedFormPoint], None] | 
             "test": len(subject.splits.test) if subject.splits.test else 0,
         },
         protocol=tuple(
-            said
-            for said in (*subject.splits.protocol, subject.task.said, *drawn(session), *lost_by_norms(session))
-            if said
+            filter(None, (*subject.splits.protocol, subject.task.said, *drawn(session), *lost_by_norms(session)))
         ),
         closed_form=tuple(points),
         machine=subject.machine,
@@ -172,8 +170,7 @@ def closed_form(session: Session) -> Iterator[ClosedFormPoint]:
     for ratio in ratios(session, FIRST_FRONT):
         configuration = session.variables.allocate(ratio, {}, {})
         measured = untrained_measurement(session, session.subject.network, session.bases, configuration)
-        cost = network_cost(session.subject.spec, configuration, session.form)
-        yield ClosedFormPoint(f"rate-distortion@{ratio:.2f}", configuration, cost.compression_ratio, measured)
+        yield ClosedFormPoint(f"rate-distortion@{ratio:.2f}", configuration, session.ratio(configuration), measured)
 
 
 def untrained_measurement(

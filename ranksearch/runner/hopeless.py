@@ -2,7 +2,6 @@
 
 from collections.abc import Callable, Sequence
 
-from ..layers import network_cost
 from ..records import Milestone
 from ..study.stopping import Curve, is_hopeless
 from ..subject.trial import Plan
@@ -15,7 +14,7 @@ SPARED = ("closed form", "baseline")
 def judge(session: Session, plan: Plan) -> Callable[[Sequence[Milestone]], str]:
     """What :func:`.run_trial` asks at each milestone: a reason to stop the trial there, or nothing."""
     rule = session.study.search.stop
-    ratio = network_cost(session.subject.spec, plan.configuration, session.form).compression_ratio
+    ratio = session.ratio(plan.configuration)
 
     def hopeless(milestones: Sequence[Milestone]) -> str:
         if rule == "none" or plan.origin.startswith(SPARED):

@@ -11,7 +11,7 @@ import numpy as np
 from rich.console import Console
 from rich.status import Status
 
-from ..layers import RankConfiguration, network_cost
+from ..layers import RankConfiguration
 from ..pareto import farthest_first, non_dominated
 from ..progressive import QuickLook
 from ..records import CheapStage, ScreenedCandidate, trial_seed
@@ -62,9 +62,9 @@ def _screen(session: Session, console: Console, seconds: float, until: float) ->
         best = spread(front_of(session, books.candidates(stage)), HANDED_ON)
         first = [c.values for c in best] + [values for values in first if values not in [c.values for c in best]]
     queued, found = _queued(session), front_of(session, books.candidates(stage))
-    known, ratios_queued = {one.digest for one in queued}, [_ratio(session, one) for one in queued]
+    known, taken = {one.digest for one in queued}, [session.ratio(one) for one in queued]
     new = [candidate for candidate in found if candidate.configuration.digest not in known]
-    chosen = spread(new, min(places, free_places(session)), ratios_queued)
+    chosen = spread(new, min(places, free_places(session)), taken)
     for candidate in chosen:  # looked at untrained, it says nothing of learning rate and decay
         session.ledger.enqueue(session.variables.with_default_training(candidate.values), ORIGIN)
     number = session.ledger.unsampled()[ORIGIN]
@@ -133,10 +133,6 @@ def _queued(session: Session) -> list[RankConfiguration]:
     variables = session.variables
     whole = [v for v in session.ledger.queued() if v.keys() >= variables.rank_space().keys()]  # not cut short in asking
     return [variables.decode_ranks(values) for values in whole]
-
-
-def _ratio(session: Session, configuration: RankConfiguration) -> float:
-    return network_cost(session.subject.spec, configuration, session.form).compression_ratio
 
 
 @dataclass
@@ -209,7 +205,7 @@ def _look_at_candidates(
             stage=stage,
             values=values,
             configuration=configuration,
-            compression_ratio=_ratio(session, configuration),
+            compression_ratio=session.ratio(configuration),
             accuracy=measured.accuracy,
             distance=measured.distance,
             seconds=mark - before,

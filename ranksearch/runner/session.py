@@ -1,11 +1,9 @@
 """One process's hold on a study: its subject, error tables, variables and books."""
 
 import secrets
-import shutil
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property
-from pathlib import Path
 
 import msgspec
 from torch import nn
@@ -16,7 +14,7 @@ from ..artifacts.elastic_file import read_elastic
 from ..artifacts.network_store import NetworkStore
 from ..decomposition import Decomposition, Hooi, NestedBases, read_bases, write_bases
 from ..errors import BudgetError, StudyChangedError, StudyFileError, WeightsError
-from ..layers import ErrorTable, Form, RankConfiguration
+from ..layers import ErrorTable, Form, RankConfiguration, network_cost
 from ..progressive import Elastic, QuickLook
 from ..records import CheapStage, DecaySchedule, LatencyComparison, Recipe, StudyRecord, trial_seed
 from ..records.recipe import Init
@@ -25,7 +23,7 @@ from ..subject.looks import quick_looks
 from ..subject.subject import Subject, same_outputs, study_subject
 from ..subject.timing import require_same_kind, time_beside_dense
 from ..subject.trial import Plan
-from ..whole_file import whole_file
+from ..whole_file import copy_whole
 
 BASES, DENSE = "bases.safetensors", "dense.safetensors"
 METHOD_VERSION = 10  # of what turns a proposal into a measurement
@@ -61,6 +59,10 @@ class Session:
     @property
     def tables(self) -> dict[str, ErrorTable]:
         return {name: bases.table for name, bases in self.bases.items()}
+
+    def ratio(self, configuration: RankConfiguration) -> float:
+        """Dense / compressed by the study's count."""
+        return network_cost(self.subject.spec, configuration, self.form).compression_ratio
 
     @cached_property
     def looks(self) -> dict[CheapStage, QuickLook]:
@@ -196,14 +198,8 @@ def store_bases(bases: Mapping[str, NestedBases], artifacts: Artifacts) -> str:
 def store_dense(subject: Subject, artifacts: Artifacts) -> str:
     """Shares the dense network that was trained for the study, likewise; returns the file's digest, empty where it was
     given."""
-    if (trained := subject.trained) is None:
-        return ""
-
-    def write(path: Path) -> None:
-        with whole_file(path) as part:
-            shutil.copyfile(trained, part)
-
-    return file_digest(artifacts.put(DENSE, write))
+    trained = subject.trained
+    return file_digest(artifacts.put(DENSE, lambda path: copy_whole(trained, path))) if trained else ""
 
 
 def fetch_bases(subject: Subject, artifacts: Artifacts, digest: str) -> dict[str, NestedBases]:

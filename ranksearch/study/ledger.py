@@ -202,7 +202,7 @@ class Ledger(StudyBooks):
         record = self.record  # first: it tells where there is no study
         found: dict[str, Any] = {room: rows(self._trials(room), self._known[room]) for room in rooms}
         screened = self.screen.candidates() if screen else ()
-        return StudyHistory(study=record, elastic=self.elastic, screen=screened, budget=self.budget, **found)
+        return StudyHistory(study=record, elastic=self.elastic, screen=screened, **found)
 
     def reap(self, rooms: Iterable[Room] = QUEUES) -> int:
         """Ends and queues again the trials whose worker is gone, and what an earlier reaper left half done; to be

@@ -7,7 +7,7 @@ import torch
 from torch import nn
 
 from ..networks import Splits, require_weights, save_weights, weights_fingerprint
-from ..networks.copying import copy_network, unfrozen
+from ..networks.copying import copy_network, frozen, unfrozen
 from ..progressive import CLASSIFICATION, fine_tune, predict, probe_precision, require_labels
 from ..records import NO_DECAY
 from ..study import StudyFile
@@ -26,8 +26,8 @@ def train_dense(network: nn.Module, splits: Splits, study: StudyFile, device: to
     require_labels(CLASSIFICATION, splits.classes, few)
     computes = [f"{value:.3g}" for value in few.flatten().tolist()]  # equal weights serve other forwards, too
     network_is = (study.network.model, study.network.arguments, weights_fingerprint(network), computes)
-    frozen = [name for name, parameter in unfrozen(network).named_parameters() if not parameter.requires_grad]
-    training_is = (recipe, splits.train.fingerprint, study.data.augment, study.search.seed, *frozen)
+    stay = frozen(unfrozen(network))
+    training_is = (recipe, splits.train.fingerprint, study.data.augment, study.search.seed, *stay)
     path = cache_file("dense", (*network_is, *training_is))
     if not path.exists():
         log.info("training the dense network once: %s images; it will lie in %s", f"{recipe.images:,}", path)

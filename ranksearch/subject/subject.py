@@ -24,7 +24,7 @@ from ..networks import (
     walk,
     weights_fingerprint,
 )
-from ..networks.copying import copy_network, unfrozen
+from ..networks.copying import copy_network, frozen, unfrozen
 from ..networks.determinism import isolated_generators, seed_generators
 from ..progressive import CLASSIFICATION, Precision, Task, Teacher, not_finite, predict, require_labels
 from ..progressive.precision import FLOAT32
@@ -89,7 +89,7 @@ class Subject:
     @property
     def frozen(self) -> tuple[str, ...]:
         """Parameters that their owner froze: none of them learns, in no trial."""
-        return tuple(name for name, parameter in self.network.named_parameters() if not parameter.requires_grad)
+        return frozen(self.network)
 
     @cached_property
     def teacher(self) -> Teacher:

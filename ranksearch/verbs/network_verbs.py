@@ -13,6 +13,7 @@ from ..artifacts.forms import Forms
 from ..artifacts.network_store import NetworkStore
 from ..artifacts.take_away import export, export_file
 from ..errors import DenseAccuracyError, SelectionError
+from ..networks.checkpoint import some
 from ..progressive import CLASSIFICATION
 from ..records import RankFile, TrialRecord, require_fit
 from ..runner.finetune import finetune
@@ -39,8 +40,8 @@ def show_layers(study: StudyFile, device: str | None, console: Console) -> None:
     else:
         console.print("every layer with weights is compressed")
     if frozen := subject.frozen:
-        shown = ", ".join(frozen[:FROZEN]) + (f" and {len(frozen) - FROZEN} more" if len(frozen) > FROZEN else "")
-        console.print(f"frozen (requires_grad = False), never trained unless compressed: {shown}", soft_wrap=True)
+        text = f"frozen (requires_grad = False), never trained unless compressed: {some(frozen, FROZEN)}"
+        console.print(text, soft_wrap=True)
     for sentence in subject.splits.protocol:
         console.print(sentence, soft_wrap=True)
     console.print(

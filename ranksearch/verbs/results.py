@@ -48,8 +48,8 @@ def report_history(study: StudyFile, ledger: Ledger | None = None) -> StudyHisto
     with reaching(study.storage_url):
         ledger = ledger or Ledger(open_storage(study.storage_url, create=False), study.name)
         history = ledger.history(screen=True)
-        found = importances(ledger.study(), history)
-    return msgspec.structs.replace(history, importances=found, published=study.report.published)
+        found, budget = importances(ledger.study(), history), ledger.budget
+    return msgspec.structs.replace(history, importances=found, published=study.report.published, budget=budget)
 
 
 def make_report(studies: Sequence[StudyFile], output: Path | None) -> Path:

@@ -36,8 +36,9 @@ def show_status(study: StudyFile, console: Console) -> None:
             return
         history, working = ledger.history(), [*stages, *ledger.at_work()]
         counts = {room: ledger.counts(room) for room in QUEUES}
+        noted = ledger.budget  # a search may have been given more than the file says, or the file since
     wanted = {room: of.claimed for room, of in counts.items()}
-    wanted["trials"] = max(study.search.trials, history.budget)  # a search may have been given more, or the file since
+    wanted["trials"] = max(study.search.trials, noted)
     shown = table(study.name, "", "finished", "of them stopped", "running", "waiting", "failed", "copies")
     for room, of in counts.items():
         numbers = (of.stopped, of.running, of.waiting, of.failed, of.copies)
